@@ -36,12 +36,27 @@ export class Disposables implements Disposable {
 }
 
 /** The result of `open`. If it fails, everything that it opened through `scope` is disposed of. */
-export async function opening<T>(open: (scope: Disposables) => Promise<T>): Promise<T> {
+export const opening = <T>(open: (scope: Disposables) => Promise<T>): Promise<T> => {
   const scope = new Disposables();
+  return keptBy(scope, () => open(scope));
+};
+
+/** The result of `use`, which keeps a thing. If it fails, the thing is disposed of. */
+export async function keptBy<T>(thing: Disposable | undefined, use: () => Promise<T>): Promise<T> {
   try {
-    return await open(scope);
+    return await use();
   } catch (error) {
-    scope[Symbol.dispose]();
+    thing?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** The same at once. */
+export function keptAtOnce<T>(thing: Disposable, use: () => T): T {
+  try {
+    return use();
+  } catch (error) {
+    thing[Symbol.dispose]();
     throw error;
   }
 }

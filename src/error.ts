@@ -22,10 +22,10 @@ export const messageOf = (error: unknown): string => (error instanceof Error ? e
 
 /** The message of anything thrown, with those of its causes: `fetch failed: other side closed`. */
 export function messageWithCauses(error: unknown): string {
-  const own = messageOf(error) || String((error as { code?: unknown } | null)?.code ?? (error as Error | null)?.name);
-  if (!(error instanceof Error) || error.cause === undefined) return own;
+  const text = messageOf(error) || String((error as { code?: unknown } | null)?.code ?? (error as Error | null)?.name);
+  if (!(error instanceof Error) || error.cause === undefined) return text;
   const cause = messageWithCauses(error.cause);
-  return own.includes(cause) ? own : `${own}: ${cause}`;
+  return text.includes(cause) ? text : `${text}: ${cause}`;
 }
 
 /** A call to code or a server outside this project failed. What called it is as it was before, and can go on later. */

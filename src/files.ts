@@ -4,6 +4,7 @@ import { DEEPEST, isDeeper } from './depth.ts';
 import { HeedError, messageOf } from './error.ts';
 import {
   closeSync,
+  createHash,
   dirname,
   existsSync,
   fsyncSync,
@@ -12,6 +13,7 @@ import {
   pathToFileURL,
   randomBytes,
   readFileSync,
+  readSync,
   renameSync,
   resolve,
   rmSync,
@@ -45,6 +47,26 @@ export function writeFileAtomic(path: string, data: Uint8Array | string | Iterab
   } catch (error) {
     if (file !== undefined) closeSync(file);
     if (created) rmSync(temporary, { force: true });
+    throw isSystemError(error) ? fileError(error, 'write', path) : error;
+  }
+  syncFolder(dirname(path));
+}
+
+/**
+ * The same for a file that `write` writes by itself, under the name that it gets.
+ *
+ * @throws HeedError that names the path if the system refuses. Other errors of `write` pass through.
+ */
+export async function replaceFile(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    await write(temporary);
+    const file = openSync(temporary, 'r+');
+    fsyncSync(file);
+    closeSync(file);
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
     throw isSystemError(error) ? fileError(error, 'write', path) : error;
   }
   syncFolder(dirname(path));
@@ -92,23 +114,47 @@ function importHint(cause: unknown, path: string): string {
   return `Run node ${JSON.stringify(path)} to see the line that fails.`;
 }
 
-function reading<T>(path: string, read: () => T): T {
+/** Runs a file operation; a refusal by the system becomes a HeedError that names the path. */
+export function onDisk<T>(verb: string, path: string, act: () => T): T {
   try {
-    return read();
+    return act();
   } catch (error) {
+    throw fileError(error, verb, path);
+  }
+}
+
+/** The text in a file. @throws HeedError that names the path if the system refuses. */
+export const readText = (path: string): string => onDisk('read', path, () => readFileSync(path, 'utf8'));
+
+/** The text in a file; undefined if there is none. @throws HeedError that names the path if the system refuses. */
+export function readTextIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isSystemError(error) && ['ENOENT', 'ENOTDIR'].includes(error.code!)) return undefined;
     throw fileError(error, 'read', path);
   }
 }
 
 /** Opens a file to read for as long as `use` takes. @throws HeedError that names the path if the system refuses. */
 export function withFile<T>(path: string, use: (file: number) => T): T {
-  const file = reading(path, () => openSync(path, 'r'));
+  const file = onDisk('read', path, () => openSync(path, 'r'));
   try {
     return use(file);
   } finally {
     closeSync(file);
   }
 }
+
+/** The SHA-256 of a file's bytes, in hex. Reads part by part: a file of weights may be larger than memory. */
+export const sha256OfFile = (path: string): string =>
+  withFile(path, (file) => {
+    const hash = createHash('sha256');
+    const part = new Uint8Array(2 ** 22);
+    const more = () => onDisk('read', path, () => readSync(file, part));
+    for (let read = more(); read > 0; read = more()) hash.update(part.subarray(0, read));
+    return hash.digest('hex');
+  });
 
 /**
  * The JSON in a file.
@@ -117,7 +163,7 @@ export function withFile<T>(path: string, use: (file: number) => T): T {
  * says what to do then.
  */
 export function readJsonFile(path: string, hint?: string): unknown {
-  const text = reading(path, () => readFileSync(path, 'utf8'));
+  const text = readText(path);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -129,13 +175,8 @@ export function readJsonFile(path: string, hint?: string): unknown {
 }
 
 /** Creates a folder and those above it, where they are not there. @throws HeedError that names it. */
-export function createFolder(path: string, mode?: number): void {
-  try {
-    mkdirSync(path, { recursive: true, mode });
-  } catch (error) {
-    throw fileError(error, 'create', path);
-  }
-}
+export const createFolder = (path: string, mode?: number): void =>
+  onDisk('create', path, () => void mkdirSync(path, { recursive: true, mode }));
 
 /** Makes the names in a folder durable: a rename survives a power cut only after this. */
 export function syncFolder(folder: string): void {

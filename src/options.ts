@@ -94,8 +94,8 @@ const MAKERS: Readonly<Record<string, string>> = {
 
 /** The options of a schema among others. */
 export function optionsOf<Options extends object>(schema: z.ZodObject, options: Options): Options {
-  const own = Object.entries(options).filter(([name]) => Object.hasOwn(schema.shape, name));
-  return Object.fromEntries(own) as Options;
+  const known = Object.entries(options).filter(([name]) => Object.hasOwn(schema.shape, name));
+  return Object.fromEntries(known) as Options;
 }
 
 /** The first option that a schema does not have, and the names that it has there. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { HeedError, messageOf } from '../error.ts';
-import { fileError, readJsonFile } from '../files.ts';
+import { onDisk, readJsonFile } from '../files.ts';
 import { loadPlugins } from '../plugins.ts';
 import { isRun } from '../run/run.ts';
 import { type Cell, runCell } from '../sweep/cell.ts';
@@ -96,7 +96,7 @@ const readOrder = (): Order => readJsonFile(resolve(ORDER)) as Order;
 /** Jobs with equal packages share the folder that Ray unpacks: each works in one of its own. */
 function workFolder(storage: string | undefined): string {
   const folder = storage ?? mkdtempSync(join(tmpdir(), 'heed-job-'));
-  try {
+  onDisk('write', folder, () => {
     mkdirSync(join(folder, RUN), { recursive: true });
     for (const name of readdirSync('.')) {
       if (name === RUN) cpSync(RUN, join(folder, RUN), { recursive: true, force: false });
@@ -105,9 +105,7 @@ function workFolder(storage: string | undefined): string {
         symlinkSync(resolve(name), join(folder, name));
       }
     }
-  } catch (error) {
-    throw fileError(error, 'write', folder);
-  }
+  });
   return folder;
 }
 

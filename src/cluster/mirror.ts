@@ -81,22 +81,22 @@ export function createMirror(
   }
 
   return () => {
-    const now = listed(folder);
+    const current = listed(folder);
     // a checkpoint counts on the rows before it, and replaces older ones
     for (const rows of [true, false]) {
-      for (const path of now.files.filter((one) => isRows(one) === rows)) {
+      for (const path of current.files.filter((one) => isRows(one) === rows)) {
         const stats = statOf(join(folder, path));
         const sent = files.get(path);
         if (stats && stats.size <= most && !(sent?.size === stats.size && sent.changed === stats.mtimeMs))
           sendFile(path);
       }
     }
-    for (const path of now.checkpoints) {
+    for (const path of current.checkpoints) {
       if (!checkpoints.has(path)) guarded(() => sendCheckpoint(path));
     }
     for (const [known, there] of [
-      [checkpoints, now.checkpoints],
-      [files, now.files],
+      [checkpoints, current.checkpoints],
+      [files, current.files],
     ] as const) {
       for (const path of [...known.keys()].filter((one) => !there.includes(one))) {
         known.delete(path);

@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { isAbsolute, join, normalize, relative, sep } from 'node:path';
 import { type Zippable, zipSync } from 'fflate';
 import { HeedError } from '../error.ts';
-import { fileError } from '../files.ts';
+import { onDisk } from '../files.ts';
 
 /** Files of a package by their paths in it: a path on this machine, or the content itself. */
 export type PackageFiles = ReadonlyMap<string, { path: string } | { text: string }>;
@@ -35,16 +35,13 @@ function pathsIn(text: string, from: string): string[] {
 }
 
 /** A file, or all files below a folder. */
-export function filesBelow(path: string): string[] {
-  try {
+export const filesBelow = (path: string): string[] =>
+  onDisk('read', path, () => {
     if (!statSync(path).isDirectory()) return [path];
     return readdirSync(path, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name));
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-}
+  });
 
 /** What names a package: a hash of its paths and contents. */
 export function packageText(files: PackageFiles): string {
@@ -62,11 +59,5 @@ export function zipped(files: PackageFiles): Uint8Array {
   return zipSync(entries, { level: 6, mtime: '1980-01-01T12:00:00' });
 }
 
-function bytesOf(file: { path: string } | { text: string }): Uint8Array {
-  if ('text' in file) return Buffer.from(file.text);
-  try {
-    return readFileSync(file.path);
-  } catch (error) {
-    throw fileError(error, 'read', file.path);
-  }
-}
+const bytesOf = (file: { path: string } | { text: string }): Uint8Array =>
+  'text' in file ? Buffer.from(file.text) : onDisk('read', file.path, () => readFileSync(file.path));

@@ -140,15 +140,15 @@ function headersOf(token: string): Record<string, string> {
       hint: 'Correct RAY_AUTH_TOKEN or the file of the token.',
     });
   }
-  let own: Record<string, string>;
+  let extra: Record<string, string>;
   try {
-    own = JSON.parse(process.env.RAY_JOB_HEADERS || '{}');
+    extra = JSON.parse(process.env.RAY_JOB_HEADERS || '{}');
   } catch (cause) {
     throw new HeedError('RAY_JOB_HEADERS is not JSON: expected {"name": "value", …}.', { cause });
   }
   const bearer = `Bearer ${trimmed}`;
   const names: Record<string, string> = trimmed === '' ? {} : { authorization: bearer, 'x-ray-authorization': bearer };
-  return { ...names, ...Object.fromEntries(Object.entries(own).map(([name, value]) => [name.toLowerCase(), value])) };
+  return { ...names, ...Object.fromEntries(Object.entries(extra).map(([name, value]) => [name.toLowerCase(), value])) };
 }
 
 interface Exchange {

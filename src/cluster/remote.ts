@@ -277,11 +277,11 @@ function orderFiles(folder: string, order: Order, from: string): PackageFiles {
 /** The package of a training by a trainer of others: what heed wrote for it, and its model. */
 export function trainerFiles(folder: string, { trainer, storage }: Extract<Order, { trainer: unknown }>): PackageFiles {
   const files = new Map<string, { path: string } | { text: string }>();
-  const own = join(folder, TRAINER);
-  for (const path of filesBelow(own)) files.set(relative(own, path), { path });
+  const trainerFolder = join(folder, TRAINER);
+  for (const path of filesBelow(trainerFolder)) files.set(relative(trainerFolder, path), { path });
   for (const [name, from] of Object.entries(trainer.inputs))
     for (const path of filesBelow(from)) files.set(join(name, relative(from, path)), { path });
-  const order = JSON.parse(readFileSync(join(own, ORDER), 'utf8'));
+  const order = JSON.parse(readFileSync(join(trainerFolder, ORDER), 'utf8'));
   return files.set(ORDER, { text: JSON.stringify({ ...order, storage }) });
 }
 
@@ -296,6 +296,6 @@ async function spaceLacking(ray: Ray, { job, cpus = 1, gpus = 0, memory = 0 }: S
 /** The files of a run that is to be resumed; none before its first checkpoint, or if they are in the storage. */
 function checkpointed(folder: string, { storage }: Order): string[] {
   if (storage !== undefined || !existsSync(join(folder, 'checkpoints'))) return [];
-  const own = [STATE, LOCK].map((name) => join(folder, name));
-  return filesBelow(folder).filter((path) => !own.includes(path) && !path.endsWith('.tmp'));
+  const internal = [STATE, LOCK].map((name) => join(folder, name));
+  return filesBelow(folder).filter((path) => !internal.includes(path) && !path.endsWith('.tmp'));
 }

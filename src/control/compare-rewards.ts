@@ -74,35 +74,31 @@ export async function compareRewards({
   ...input
 }: CompareRewardsInput): Promise<{ comparison: RewardComparison; page: Report }> {
   const options = parseOptions(compareRewardsSchema, input);
-  const scope = new Disposables();
-  try {
-    const plain = scope.use(await openEnvironment(options.env, { python: options.python }));
-    const rewards = [];
-    for (const folder of folders) rewards.push(scope.use(await loadReward(folder, { python: options.python })));
-    for (const reward of rewards) checkFits(reward, stackedSource(plain, stackOf(reward)));
-    const source = stackedSource(plain, Math.max(...rewards.map(stackOf)));
-    const both = rewards.map((reward) => onStack(reward, source)) as [LearnedStepReward, LearnedStepReward];
-    const { steps, segments } = await play(source, options);
-    const scores = both.map((reward) => reward.scoreAll(steps));
-    const returns = both.map((reward) => segments.map((segment) => returnOf(reward, segment)));
-    const draw = random(options.seed, 'epic');
-    const size = sizeOf(source.observationSpace);
-    const some = chosen(steps, draw, EPIC_STEPS, size);
-    const ahead: Continuations = {
-      actions: chosen(steps, draw, CONTINUATIONS, size).actions,
-      observations: chosen(steps, draw, CONTINUATIONS, size).observations,
-    };
-    const comparison: RewardComparison = {
-      steps: steps.terminated.length,
-      pearson: pearson(scores[0], scores[1]),
-      spearman: spearman(scores[0], scores[1]),
-      windows: pearson(returns[0], returns[1]),
-      epic: epicDistance(both, some, ahead, { size, discount: options.discount }),
-    };
-    return { comparison, page: pageOf(comparison, folders, disagreements(source, segments, returns)) };
-  } finally {
-    scope[Symbol.dispose]();
-  }
+  using scope = new Disposables();
+  const plain = scope.use(await openEnvironment(options.env, { python: options.python }));
+  const rewards = [];
+  for (const folder of folders) rewards.push(scope.use(await loadReward(folder, { python: options.python })));
+  for (const reward of rewards) checkFits(reward, stackedSource(plain, stackOf(reward)));
+  const source = stackedSource(plain, Math.max(...rewards.map(stackOf)));
+  const both = rewards.map((reward) => onStack(reward, source)) as [LearnedStepReward, LearnedStepReward];
+  const { steps, segments } = await play(source, options);
+  const scores = both.map((reward) => reward.scoreAll(steps));
+  const returns = both.map((reward) => segments.map((segment) => returnOf(reward, segment)));
+  const draw = random(options.seed, 'epic');
+  const size = sizeOf(source.observationSpace);
+  const some = chosen(steps, draw, EPIC_STEPS, size);
+  const ahead: Continuations = {
+    actions: chosen(steps, draw, CONTINUATIONS, size).actions,
+    observations: chosen(steps, draw, CONTINUATIONS, size).observations,
+  };
+  const comparison: RewardComparison = {
+    steps: steps.terminated.length,
+    pearson: pearson(scores[0], scores[1]),
+    spearman: spearman(scores[0], scores[1]),
+    windows: pearson(returns[0], returns[1]),
+    epic: epicDistance(both, some, ahead, { size, discount: options.discount }),
+  };
+  return { comparison, page: pageOf(comparison, folders, disagreements(source, segments, returns)) };
 }
 
 const stackOf = ({ observationSpace }: LearnedStepReward): number => observationSpace.stack ?? 1;
@@ -161,12 +157,12 @@ function returnOf(reward: LearnedStepReward, segment: Segment): number {
 function chosen(steps: Steps, draw: Random, count: number, size: number): Steps {
   const n = steps.terminated.length;
   const rows = Array.from({ length: count }, () => draw.integer(n));
-  const of = (all: Float32Array, width: number) =>
+  const rowsOf = (all: Float32Array, width: number) =>
     Float32Array.from({ length: count * width }, (_, i) => all[rows[Math.floor(i / width)] * width + (i % width)]);
   return {
-    observations: of(steps.observations, size),
-    actions: of(steps.actions, steps.actions.length / n),
-    nextObservations: of(steps.nextObservations, size),
+    observations: rowsOf(steps.observations, size),
+    actions: rowsOf(steps.actions, steps.actions.length / n),
+    nextObservations: rowsOf(steps.nextObservations, size),
     terminated: Uint8Array.from(rows, (row) => steps.terminated[row]),
   };
 }

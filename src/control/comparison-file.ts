@@ -7,8 +7,7 @@
  */
 import { z } from 'zod';
 import { HeedError, messageOf } from '../error.ts';
-import { fileError } from '../files.ts';
-import { readFileSync } from '../node.ts';
+import { readText } from '../files.ts';
 import type { ClipComparison } from './teacher-input.ts';
 
 /** A row, and where it stands. */
@@ -51,17 +50,13 @@ export const isComparisonFile = (name: string): boolean => name.endsWith('.jsonl
 
 /** Reads a file of comparisons. @throws HeedError that names the file, the line and the field that is wrong. */
 export function readComparisons(path: string): ComparisonRow[] {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-  const rows = text.split('\n').flatMap((line, i): ComparisonRow[] => {
-    if (line.trim() === '') return [];
-    const where = `"${path}", line ${i + 1}`;
-    return [{ where, comparison: comparisonOf(line, where) }];
-  });
+  const rows = readText(path)
+    .split('\n')
+    .flatMap((line, i): ComparisonRow[] => {
+      if (line.trim() === '') return [];
+      const where = `"${path}", line ${i + 1}`;
+      return [{ where, comparison: comparisonOf(line, where) }];
+    });
   if (rows.length > 0) return rows;
   throw new HeedError(`"${path}" has no comparisons`, { hint });
 }

@@ -64,21 +64,17 @@ export async function evaluateRun(folder: string, options: EvaluateRunOptions = 
   const settings = controlSettings(folder);
   const checked = parseOptions(evaluateRunSchema, options);
   const { episodes, seed = settings.seed, step, python } = checked;
-  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
-  try {
-    const found = readRunPolicy(folder, environment, { step });
-    const returns = async (policy: typeof found.policy) =>
-      returnOf(await evaluateControlPolicy(environment, policy, { episodes, seed }));
-    return {
-      run: folder,
-      step: found.step,
-      return: await returns(found.policy),
-      untrained: await returns(found.untrained),
-      ...(settings.command === 'train' && (await evaluateReward(folder, environment, found))),
-    };
-  } finally {
-    environment[Symbol.dispose]();
-  }
+  using environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
+  const found = readRunPolicy(folder, environment, { step });
+  const returns = async (policy: typeof found.policy) =>
+    returnOf(await evaluateControlPolicy(environment, policy, { episodes, seed }));
+  return {
+    run: folder,
+    step: found.step,
+    return: await returns(found.policy),
+    untrained: await returns(found.untrained),
+    ...(settings.command === 'train' && (await evaluateReward(folder, environment, found))),
+  };
 }
 
 async function evaluateReward(

@@ -123,18 +123,14 @@ async function fitAll(
   const statistics = createInputStatistics(model.observationSize, shape);
   const steps = joinSegments(segments);
   if (!shape) statistics.add(steps as never);
-  const ensemble = await inTurns(createRewardEnsembleInParts(model, options, choice, settings));
-  try {
-    ensemble.setScale(statistics.scale());
-    const fit: Fit = await ensemble.fit(comparisons, { first: true });
-    const { state, tensors } = ensemble.save();
-    const scaled = { ...state, ...scaleOf(ensemble.predict(steps), options) };
-    const snapshot = rewardOf({ reward: options }, { observationSpace, actionSpace }, { state: scaled, tensors });
-    const held = { ...settings, scale: statistics.scale() };
-    return { fit, snapshot, heldOut: await crossValidate(comparisons, model, { reward: options, choice }, held) };
-  } finally {
-    ensemble[Symbol.dispose]();
-  }
+  using ensemble = await inTurns(createRewardEnsembleInParts(model, options, choice, settings));
+  ensemble.setScale(statistics.scale());
+  const fit: Fit = await ensemble.fit(comparisons, { first: true });
+  const { state, tensors } = ensemble.save();
+  const scaled = { ...state, ...scaleOf(ensemble.predict(steps), options) };
+  const snapshot = rewardOf({ reward: options }, { observationSpace, actionSpace }, { state: scaled, tensors });
+  const held = { ...settings, scale: statistics.scale() };
+  return { fit, snapshot, heldOut: await crossValidate(comparisons, model, { reward: options, choice }, held) };
 }
 
 /** By member: the mean that is subtracted unless rewards are only scaled, and the deviation that they are divided by. */

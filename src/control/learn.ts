@@ -114,10 +114,10 @@ export function openLearner(
   resumes = false,
 ): Promise<Learner> {
   const { env = 'CartPole-v1', teacher, judge, comparisons = [], onNotice = emitWarning, ...settings } = input;
-  const own = teacherOf(teacher);
+  const resolved = teacherOf(teacher);
   const plain: LearnSettings = {
     ...settings,
-    ...(teacher !== undefined && { teacher: own?.name ?? (teacher as string) }),
+    ...(teacher !== undefined && { teacher: resolved?.name ?? (teacher as string) }),
     ...(typeof judge === 'string' && { judge }),
     ...(comparisons.length > 0 && { comparisons: comparisons.filter((one) => typeof one === 'string') }),
   };
@@ -128,7 +128,7 @@ export function openLearner(
       const options = fitLearningToEnvironment(parsed, plain, environment, onNotice);
       const parts: LearnParts = {
         environment,
-        teacher: own,
+        teacher: resolved,
         judge: typeof judge === 'function' ? judge : await loadJudge(options),
         ...(!resumes && { comparisons: earlierComparisons(comparisons, options, environment, onNotice) }),
         onNotice,
@@ -241,8 +241,8 @@ function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generat
       progress.updates++;
     }
     const report = await teaching.report(before, evaluator.run);
-    const now = { step: progress.step, steps, maxEpisodeSteps };
-    const stuck = exploring || !progress.fitted ? undefined : watch(progress.restart, rollout, learned, now);
+    const position = { step: progress.step, steps, maxEpisodeSteps };
+    const stuck = exploring || !progress.fitted ? undefined : watch(progress.restart, rollout, learned, position);
     const restarted = stuck !== undefined && progress.restart.count < options.restarts;
     if (restarted) restart(stuck);
     return { ppo, rewards, ...taught, ...report, ...(restarted && { restarts: progress.restart.count }) };

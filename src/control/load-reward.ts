@@ -1,4 +1,5 @@
 /** Rewards that runs of `heed train` learned, read from checkpoints. */
+import { keptBy } from '../disposables.ts';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { HeedError } from '../error.ts';
@@ -30,12 +31,8 @@ export interface LoadRewardOptions {
 export async function loadReward(folder: string, { step, python }: LoadRewardOptions = {}): Promise<ControlReward> {
   if (isSavedReward(folder)) return createControlReward(readReward(folder));
   const settings = controlSettings(folder);
-  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
-  try {
-    return createControlReward(readRunReward(folder, environment, { step }));
-  } finally {
-    environment[Symbol.dispose]();
-  }
+  using environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
+  return createControlReward(readRunReward(folder, environment, { step }));
 }
 
 /**
@@ -49,7 +46,7 @@ type RewardedSettings = Omit<RlInput, 'signal' | 'reward'> & Pick<RlSettings, 'r
 
 async function openOn(folder: string, settings: RewardedSettings): Promise<RlLearner> {
   const reward = await loadReward(folder, { python: settings.python });
-  try {
+  return keptBy(reward, async () => {
     const learner = await openRlLearner({ ...settings, reward: folder }, reward);
     const dispose = learner[Symbol.dispose].bind(learner);
     return Object.assign(learner, {
@@ -58,10 +55,7 @@ async function openOn(folder: string, settings: RewardedSettings): Promise<RlLea
         reward[Symbol.dispose]();
       },
     });
-  } catch (error) {
-    reward[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /**

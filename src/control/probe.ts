@@ -105,16 +105,12 @@ export async function measureReward(
   checkpoint: { state: RewardState; tensors: FitTensors },
   { policy, worth }: { policy: PolicySnapshot; worth: (segment: Segment) => number },
 ): Promise<Pick<RewardAgreement, 'accuracy'>> {
-  const ensemble = await ensembleFor(environment, options);
-  try {
-    ensemble.restore(checkpoint.state, checkpoint.tensors);
-    const first = await drawWindows(environment, options, undefined);
-    const later = await drawWindows(environment, options, policy);
-    const windows = [...first.windows, ...later.windows];
-    return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(worth)) };
-  } finally {
-    ensemble[Symbol.dispose]();
-  }
+  using ensemble = await ensembleFor(environment, options);
+  ensemble.restore(checkpoint.state, checkpoint.tensors);
+  const first = await drawWindows(environment, options, undefined);
+  const later = await drawWindows(environment, options, policy);
+  const windows = [...first.windows, ...later.windows];
+  return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(worth)) };
 }
 
 /**

@@ -108,10 +108,10 @@ export function preferenceReport(folder: string): Report {
 }
 
 function labelsNote({ labels, comparisons = [] }: LearnOptions): string {
-  const own = `of ${labels.toLocaleString('en-US')}`;
+  const budget = `of ${labels.toLocaleString('en-US')}`;
   return comparisons.length > 0
-    ? `${own}; besides the comparisons of ${comparisons.map((folder) => basename(folder)).join(', ')}`
-    : own;
+    ? `${budget}; besides the comparisons of ${comparisons.map((folder) => basename(folder)).join(', ')}`
+    : budget;
 }
 
 /** How often the policy was started afresh, if it was. */

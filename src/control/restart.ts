@@ -73,11 +73,11 @@ export function watch(
   at: { step: number; steps: number; maxEpisodeSteps: number },
 ): Stuck | undefined {
   const tenths = (step: number) => (10 * (step - state.since)) / (at.steps - state.since);
-  const [before, now] = [Math.max(0, tenths(at.step - learned.length)), tenths(at.step)];
+  const [before, reached] = [Math.max(0, tenths(at.step - learned.length)), tenths(at.step)];
   if (before >= LAST) return undefined;
   for (let i = state.stretches.length; i <= before; i++) state.stretches.push(nothing());
   add(state.stretches[Math.floor(before)], rollout, learned);
-  const due = (kind: Stuck) => before < JUDGED_AFTER[kind] && now >= JUDGED_AFTER[kind];
+  const due = (kind: Stuck) => before < JUDGED_AFTER[kind] && reached >= JUDGED_AFTER[kind];
   return (['seldom arrives', 'falls early'] as const).find(
     (kind) => due(kind) && judge(kind, state.stretches, at.maxEpisodeSteps),
   );
@@ -109,17 +109,17 @@ function judge(kind: Stuck, stretches: readonly Stretch[], maxEpisodeSteps: numb
   const all = sumOf(stretches);
   const usual = rewardsOf(all);
   const endsPay = all.endReward / all.ends > usual.mean + 2 * usual.deviation;
-  const [before, now] = [earlier, lately].map((stretch) => ({
+  const [before, late] = [earlier, lately].map((stretch) => ({
     ended: stretch.ends / stretch.episodes,
     length: moments(stretch.episodes, stretch.length, stretch.lengthSquares),
   }));
   const episodes = Math.min(earlier.episodes, lately.episodes);
   if (kind === 'seldom arrives') {
-    return episodes >= FEWEST.ends && endsPay && now.ended < 0.7 && now.ended < BETTER * before.ended;
+    return episodes >= FEWEST.ends && endsPay && late.ended < 0.7 && late.ended < BETTER * before.ended;
   }
   const reward = rewardsOf(lately);
-  const early = now.ended > 0.9 && now.length.mean < EARLY * maxEpisodeSteps;
-  const settled = now.length.mean < BETTER * before.length.mean && now.length.deviation < ALIKE * now.length.mean;
+  const early = late.ended > 0.9 && late.length.mean < EARLY * maxEpisodeSteps;
+  const settled = late.length.mean < BETTER * before.length.mean && late.length.deviation < ALIKE * late.length.mean;
   return episodes >= FEWEST.lengths && reward.mean > 0.5 * reward.deviation && !endsPay && early && settled;
 }
 

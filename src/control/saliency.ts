@@ -40,8 +40,8 @@ export function saliencyOf(
     };
     return reward.scoreAll(without).map((x, t) => Math.abs(x - rewards[t]));
   });
-  return partsOf(clips, rewards).map((own, i) => ({
-    rewards: own,
+  return partsOf(clips, rewards).map((clipRewards, i) => ({
+    rewards: clipRewards,
     influence: influence.map((values) => partsOf(clips, values)[i]),
   }));
 }

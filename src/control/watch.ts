@@ -30,33 +30,29 @@ export async function watchPage(folder: string, options: WatchOptions = {}): Pro
   const settings = controlSettings(folder);
   const checked = parseOptions(watchSchema, options);
   const { episodes, seconds, seed = settings.seed, step, python } = checked;
-  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
-  try {
-    const found = readRunPolicy(folder, environment, { step });
-    const unit = unitOf(settings.env);
-    const samples = recordEpisodes(environment, found, {
-      seed,
-      step: found.step,
-      episodes,
-      seconds,
-      framesPerSecond: FRAMES_PER_SECOND,
-    });
-    const figure = async (label: string, policy: typeof found.policy) => {
-      const { mean, std } = await evaluateControlPolicy(environment, policy, { episodes: EVALUATED, seed });
-      const [value, deviation] = [mean, std].map((x) => x.toFixed(1).replace('-', '−'));
-      return { label, value, note: `${unit ?? 'return'}; ± ${deviation} over ${EVALUATED} greedy episodes` };
-    };
-    const [clips] = episodeClips(
-      samples.map((sample) => ({ ...sample })),
-      unit,
-    );
-    return {
-      title: `${readInfo(folder).name} before and after training`,
-      subtitle: `${settings.algorithm.toUpperCase()}, ${found.step.toLocaleString('en-US')} environment steps`,
-      summary: [await figure('Before', found.untrained), await figure('After', found.policy)],
-      sections: [{ ...clips, title: 'Episodes', large: true }],
-    };
-  } finally {
-    environment[Symbol.dispose]();
-  }
+  using environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
+  const found = readRunPolicy(folder, environment, { step });
+  const unit = unitOf(settings.env);
+  const samples = recordEpisodes(environment, found, {
+    seed,
+    step: found.step,
+    episodes,
+    seconds,
+    framesPerSecond: FRAMES_PER_SECOND,
+  });
+  const figure = async (label: string, policy: typeof found.policy) => {
+    const { mean, std } = await evaluateControlPolicy(environment, policy, { episodes: EVALUATED, seed });
+    const [value, deviation] = [mean, std].map((x) => x.toFixed(1).replace('-', '−'));
+    return { label, value, note: `${unit ?? 'return'}; ± ${deviation} over ${EVALUATED} greedy episodes` };
+  };
+  const [clips] = episodeClips(
+    samples.map((sample) => ({ ...sample })),
+    unit,
+  );
+  return {
+    title: `${readInfo(folder).name} before and after training`,
+    subtitle: `${settings.algorithm.toUpperCase()}, ${found.step.toLocaleString('en-US')} environment steps`,
+    summary: [await figure('Before', found.untrained), await figure('After', found.policy)],
+    sections: [{ ...clips, title: 'Episodes', large: true }],
+  };
 }

@@ -33,8 +33,8 @@ export function readLessons(): Lesson[] {
 
 /** The files that a lesson gives to the exercise and its checks. */
 export const givenFiles = ({ files }: Lesson): Record<string, string> =>
-  Object.fromEntries(Object.entries(files).filter(([name]) => name.endsWith('.ts') && !own.has(name)));
-const own = new Set(['exercise.ts', 'solution.ts', 'check.ts']);
+  Object.fromEntries(Object.entries(files).filter(([name]) => name.endsWith('.ts') && !exerciseFiles.has(name)));
+const exerciseFiles = new Set(['exercise.ts', 'solution.ts', 'check.ts']);
 
 /** The hints of a lesson in order, from its hints.md. */
 export const hintsOf = ({ files }: Lesson): string[] =>

@@ -1,7 +1,7 @@
 /** The files of a dataset: a file, several, a folder, or a pattern. */
 
 import { HeedError } from '../error.ts';
-import { fileError } from '../files.ts';
+import { onDisk } from '../files.ts';
 import { basename, dirname, existsSync, join, normalize, readdirSync, resolve, statSync } from '../node.ts';
 import { refuseForeign } from './file.ts';
 
@@ -42,19 +42,16 @@ function filesAt(path: string): string[] {
 const isData = (file: string) => DATA.test(file) && !ABOUT.has(basename(file));
 
 /** Files at any depth except hidden ones, sorted. */
-function within(folder: string): string[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true })
+const within = (folder: string): string[] =>
+  onDisk('read', folder, () =>
+    readdirSync(folder, { withFileTypes: true })
       .filter(({ name }) => !name.startsWith('.'))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
       .flatMap((entry) => {
         const path = join(folder, entry.name);
         return statSync(path).isDirectory() ? within(path) : [path];
-      });
-  } catch (error) {
-    throw fileError(error, 'read', folder);
-  }
-}
+      }),
+  );
 
 const MEANINGS: Record<string, string> = { '**/': '(?:.*/)?', '**': '.*', '*': '[^/]*', '?': '[^/]' };
 

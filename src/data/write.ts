@@ -2,8 +2,8 @@
 
 import { HeedError } from '../error.ts';
 import { stringifyExact } from '../exact-number.ts';
-import { fileError, isSystemError, syncFolder, writeAll } from '../files.ts';
-import { closeSync, dirname, fsyncSync, gzipSync, openSync, randomBytes, renameSync, rmSync } from '../node.ts';
+import { replaceFile, writeAll } from '../files.ts';
+import { closeSync, gzipSync, openSync } from '../node.ts';
 import { fileType } from './file.ts';
 import { inTables, type TableRows } from './tables.ts';
 
@@ -27,19 +27,10 @@ export async function writeDataset(path: string, rows: TableRows): Promise<numbe
       yield row;
     }
   })();
-  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-  try {
+  await replaceFile(path, async (temporary) => {
     if (type === 'parquet') await (await import('./write-parquet.ts')).writeParquet(temporary, counted);
     else await writeText(temporary, texts[type](counted), gzip);
-    const file = openSync(temporary, 'r+');
-    fsyncSync(file);
-    closeSync(file);
-    renameSync(temporary, path);
-  } catch (error) {
-    rmSync(temporary, { force: true });
-    throw isSystemError(error) ? fileError(error, 'write', path) : error;
-  }
-  syncFolder(dirname(path));
+  });
   return written;
 }
 

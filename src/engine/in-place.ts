@@ -65,7 +65,7 @@ export function checkInPlace(
 }
 
 function isMadeForIt(nodes: readonly TracedNode[], maker: TracedNode, input: string, output: string): boolean {
-  const own = MADE_FOR_IT[maker.op]?.find(([, at]) => maker.inputs[at] === input);
+  const match = MADE_FOR_IT[maker.op]?.find(([, at]) => maker.inputs[at] === input);
   const reads = nodes.flatMap((node) => node.inputs.filter((name) => name === input));
-  return own !== undefined && maker.outputs[own[0]] === output && reads.length === 1;
+  return match !== undefined && maker.outputs[match[0]] === output && reads.length === 1;
 }

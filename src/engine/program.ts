@@ -198,9 +198,9 @@ export function compile<O extends Readonly<Record<string, Tensor>>>(
   const engine = runtime();
   const held = (_: string, value: Value): Held => (engine.fixedByName ? {} : { data: value.data });
   const { nodes, specs, inputs, fixedInputs, model } = encode(outputs, fixed, held);
-  const own = fixedInputs.length > 0 ? ownSessions++ : undefined; // it holds values of its own
+  const serial = fixedInputs.length > 0 ? ownSessions++ : undefined; // it holds values of its own
   const where = options.singleThread ? 'cpu' : device();
-  const settings = [dims, options.singleThread, options.sharedMemory, options.profile, where, own];
+  const settings = [dims, options.singleThread, options.sharedMemory, options.profile, where, serial];
   const key = createHash('sha256').update(model).update(JSON.stringify(settings)).digest('hex');
   const fixedValues = fixedInputs.map(({ name }) => [name, fixed[name]] as const);
   const session: Session = sessions.get(key) ?? {

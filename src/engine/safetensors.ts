@@ -6,8 +6,8 @@
 
 import type { Stats } from 'node:fs';
 import { HeedError, messageOf } from '../error.ts';
-import { fileError, writeFileAtomic } from '../files.ts';
-import { closeSync, fstatSync, openSync, readSync } from '../node.ts';
+import { onDisk, withFile, writeFileAtomic } from '../files.ts';
+import { fstatSync, readSync } from '../node.ts';
 
 const TYPES = {
   U64: BigUint64Array,
@@ -170,7 +170,7 @@ export function readSafetensors(path: string): {
 
 /** Reads and checks the header only. Each later read opens the file again, so there is nothing to close. */
 export function openSafetensors(path: string): SafetensorsFile {
-  const { stats, start, metadata, tensors } = withFile(path, (file, stats) => {
+  const { stats, start, metadata, tensors } = withStats(path, (file, stats) => {
     const { header, start } = readHeader(path, file, stats.size);
     return { stats, start, ...checkHeader(path, header, stats.size - start) };
   });
@@ -184,8 +184,8 @@ export function openSafetensors(path: string): SafetensorsFile {
     if (from + bytes.length > end - begin) {
       throw failure(path, name)(`it has ${end - begin} bytes, fewer than ${bytes.length} from byte ${from} on`);
     }
-    withFile(path, (file, now) => {
-      if (now.ino !== stats.ino || now.size !== stats.size || now.mtimeMs !== stats.mtimeMs) {
+    withStats(path, (file, current) => {
+      if (current.ino !== stats.ino || current.size !== stats.size || current.mtimeMs !== stats.mtimeMs) {
         throw failure(path, name)('the file was changed after it was opened', 'Open it again.');
       }
       fill(path, file, bytes, start + begin + from);
@@ -337,17 +337,8 @@ function fill(path: string, file: number, bytes: Uint8Array, position: number): 
   }
 }
 
-function withFile<T>(path: string, use: (file: number, stats: Stats) => T): T {
-  let file: number | undefined;
-  try {
-    file = openSync(path, 'r');
-    return use(file, fstatSync(file));
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
-}
+const withStats = <T>(path: string, use: (file: number, stats: Stats) => T): T =>
+  onDisk('read', path, () => withFile(path, (file) => use(file, fstatSync(file))));
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -127,20 +127,20 @@ export async function removeApiKey(
 export async function apiKeyBySecret(
   { query }: Database,
   secret: string,
-  now: number = Date.now(),
+  time: number = Date.now(),
 ): Promise<{ key: ApiKey; person: Person } | undefined> {
   const row = await query
     .selectFrom('keys')
     .innerJoin('people', 'people.id', 'keys.person')
     .select([...COLUMNS, 'people.id as person', 'people.name as personName', 'people.role'])
     .where('keys.hash', '=', hashOf(secret))
-    .where('keys.expires', '>', now)
+    .where('keys.expires', '>', time)
     .where('people.tokenHash', 'is not', null)
     .executeTakeFirst();
   if (!row) return undefined;
-  const { person: id, personName: name, role, ...own } = row;
-  if (now - (own.used ?? 0) > USE_STEP) {
-    await query.updateTable('keys').set({ used: now }).where('id', '=', own.id).execute();
+  const { person: id, personName: name, role, ...stored } = row;
+  if (time - (stored.used ?? 0) > USE_STEP) {
+    await query.updateTable('keys').set({ used: time }).where('id', '=', stored.id).execute();
   }
-  return { key: keyOf(own), person: { id, name, role } as Person };
+  return { key: keyOf(stored), person: { id, name, role } as Person };
 }

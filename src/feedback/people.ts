@@ -47,12 +47,12 @@ export const tokenLifeSchema = z.object({
 export type TokenLife = z.input<typeof tokenLifeSchema>;
 
 /** A new token, and what the store has of it; without a life it signs nobody in. @throws HeedError if `life` is wrong. */
-function issue(life: TokenLife | null, now: number) {
+function issue(life: TokenLife | null, issued: number) {
   const token = newSecret();
-  if (life === null) return { token, row: { tokenHash: hashOf(token), tokenExpires: now, tokenUnusedUntil: null } };
+  if (life === null) return { token, row: { tokenHash: hashOf(token), tokenExpires: issued, tokenUnusedUntil: null } };
   const { days } = parseOptions(tokenLifeSchema, life);
-  const tokenUnusedUntil = now + UNUSED_DAYS * DAY;
-  return { token, row: { tokenHash: hashOf(token), tokenExpires: now + days * DAY, tokenUnusedUntil } };
+  const tokenUnusedUntil = issued + UNUSED_DAYS * DAY;
+  return { token, row: { tokenHash: hashOf(token), tokenExpires: issued + days * DAY, tokenUnusedUntil } };
 }
 
 const NAME = /^[\p{L}\p{N}][\p{L}\p{N} .@_-]{0,99}$/u;
@@ -119,7 +119,7 @@ export class ExpiredToken extends HeedError {
 export async function personByToken(
   { query }: Database,
   token: string,
-  now: number = Date.now(),
+  time: number = Date.now(),
 ): Promise<{ person: Person; expires: number | null } | undefined> {
   const tokenHash = hashOf(token);
   const row = await query
@@ -130,9 +130,9 @@ export async function personByToken(
   if (!row) return undefined;
   const { tokenExpires: expires, tokenUnusedUntil: unusedUntil, ...found } = row;
   const person = found as Person;
-  if (expires !== null && expires <= now) throw new ExpiredToken(person, expires, false);
+  if (expires !== null && expires <= time) throw new ExpiredToken(person, expires, false);
   if (unusedUntil !== null) {
-    if (unusedUntil <= now) throw new ExpiredToken(person, unusedUntil, true);
+    if (unusedUntil <= time) throw new ExpiredToken(person, unusedUntil, true);
     await query.updateTable('people').set({ tokenUnusedUntil: null }).where('tokenHash', '=', tokenHash).execute();
   }
   return { person, expires };

@@ -1,13 +1,14 @@
 /** All that a store has of one person, as JSON, for those who ask for it. */
 import { createHash } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { fileError, isSystemError } from '../files.ts';
+import type { Selectable } from 'kysely';
+import { replaceFile } from '../files.ts';
 import { findPerson } from './people.ts';
 import { linesAbout } from './store/audit.ts';
 import type { DatabaseQuery } from './store/database.ts';
+import type { Tables } from './store/schema.ts';
 
 /** Judgments read at once: each has the content of its item. */
 const AT_ONCE = 100;
@@ -61,51 +62,45 @@ function sections(
   named: (project: string) => string,
 ): Record<string, AsyncIterable<object>> {
   const { id } = person;
+  const rows = async function* <Name extends keyof Tables>(
+    table: Name,
+    entry: (row: Selectable<Tables[Name]>) => object,
+  ): AsyncGenerator<object> {
+    const found = await query
+      .selectFrom(table as 'members')
+      .selectAll()
+      .where('person', '=', id)
+      .execute();
+    for (const row of found) yield entry(row as unknown as Selectable<Tables[Name]>);
+  };
   return {
-    memberships: (async function* () {
-      const rows = await query.selectFrom('members').select('project').where('person', '=', id).execute();
-      for (const { project } of rows) yield { project: named(project) };
-    })(),
-    sessions: (async function* () {
-      const rows = await query
-        .selectFrom('sessions')
-        .select(['created', 'expires', 'method', 'device'])
-        .where('person', '=', id)
-        .execute();
-      for (const { created, expires, ...how } of rows)
-        yield { ...how, created: timeOf(created), expires: timeOf(expires) };
-    })(),
-    identities: (async function* () {
-      const rows = await query.selectFrom('identities').selectAll().where('person', '=', id).execute();
-      for (const { issuer, subject, created } of rows) yield { issuer, subject, created: timeOf(created) };
-    })(),
-    keys: (async function* () {
-      const rows = await query.selectFrom('keys').selectAll().where('person', '=', id).execute();
-      for (const { name, created, expires } of rows) yield { name, created: timeOf(created), expires: timeOf(expires) };
-    })(),
+    memberships: rows('members', ({ project }) => ({ project: named(project) })),
+    sessions: rows('sessions', ({ method, device, created, expires }) => ({
+      method,
+      device,
+      created: timeOf(created),
+      expires: timeOf(expires),
+    })),
+    identities: rows('identities', ({ issuer, subject, created }) => ({ issuer, subject, created: timeOf(created) })),
+    keys: rows('keys', ({ name, created, expires }) => ({ name, created: timeOf(created), expires: timeOf(expires) })),
     judgments: judgments(query, id, named),
-    reservations: (async function* () {
-      const rows = await query.selectFrom('leases').selectAll().where('person', '=', id).execute();
-      for (const { item, project, expires } of rows) yield { project: named(project), item, expires: timeOf(expires) };
-    })(),
-    assigned: (async function* () {
-      const rows = await query.selectFrom('reserved').selectAll().where('person', '=', id).execute();
-      for (const { item, project } of rows) yield { project: named(project), item };
-    })(),
-    comments: (async function* () {
-      const rows = await query.selectFrom('comments').selectAll().where('person', '=', id).execute();
-      for (const { project, item, text, created } of rows) {
-        yield { project: named(project), item, text, time: timeOf(created) };
-      }
-    })(),
-    counts: (async function* () {
-      const rows = await query.selectFrom('tallies').selectAll().where('person', '=', id).execute();
-      for (const { project, given, labels } of rows) yield { project: named(project), given, labels };
-    })(),
-    estimates: (async function* () {
-      const rows = await query.selectFrom('estimates').selectAll().where('person', '=', id).execute();
-      for (const { project, valuesJson } of rows) yield { project: named(project), values: JSON.parse(valuesJson) };
-    })(),
+    reservations: rows('leases', ({ project, item, expires }) => ({
+      project: named(project),
+      item,
+      expires: timeOf(expires),
+    })),
+    assigned: rows('reserved', ({ project, item }) => ({ project: named(project), item })),
+    comments: rows('comments', ({ project, item, text, created }) => ({
+      project: named(project),
+      item,
+      text,
+      time: timeOf(created),
+    })),
+    counts: rows('tallies', ({ project, given, labels }) => ({ project: named(project), given, labels })),
+    estimates: rows('estimates', ({ project, valuesJson }) => ({
+      project: named(project),
+      values: JSON.parse(valuesJson),
+    })),
     conversations: (async function* () {
       const items = await query
         .selectFrom('items')
@@ -115,15 +110,14 @@ function sections(
       for (const { id, project, contentJson, created } of items) {
         yield { project: named(project), item: id, content: JSON.parse(contentJson), time: timeOf(created) };
       }
-      const turns = await query.selectFrom('turns').selectAll().where('person', '=', id).execute();
-      for (const { contentJson, created } of turns) yield { content: JSON.parse(contentJson), time: timeOf(created) };
+      yield* rows('turns', ({ contentJson, created }) => ({ content: JSON.parse(contentJson), time: timeOf(created) }));
     })(),
-    guidelines: (async function* () {
-      const rows = await query.selectFrom('guidelines').selectAll().where('person', '=', id).execute();
-      for (const { project, version, text, created } of rows) {
-        yield { project: named(project), version, text, time: timeOf(created) };
-      }
-    })(),
+    guidelines: rows('guidelines', ({ project, version, text, created }) => ({
+      project: named(project),
+      version,
+      text,
+      time: timeOf(created),
+    })),
     log: (async function* () {
       for (const { created, project, detailJson, ...line } of await linesAbout(query, person)) {
         const about = { ...line, project: project === null ? null : named(project) };
@@ -171,19 +165,14 @@ const timeOf = (milliseconds: number): string => new Date(milliseconds).toISOStr
  */
 export async function writePersonData(store: { query: DatabaseQuery }, name: string, path: string): Promise<string> {
   const hash = createHash('sha256');
-  const temporary = `${path}.${process.pid}.tmp`;
   const parts = async function* () {
     for await (const part of personData(store, name)) {
       hash.update(part);
       yield part;
     }
   };
-  try {
-    await pipeline(Readable.from(parts()), createWriteStream(temporary, { flags: 'wx', mode: 0o600 }));
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw isSystemError(error) ? fileError(error, 'write', path) : error;
-  }
+  await replaceFile(path, (temporary) =>
+    pipeline(Readable.from(parts()), createWriteStream(temporary, { flags: 'wx', mode: 0o600 })),
+  );
   return hash.digest('hex');
 }

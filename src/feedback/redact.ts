@@ -33,8 +33,8 @@ const builtIn: readonly RedactionRule[] = [
  *
  * @throws HeedError that names the rule that is no regular expression.
  */
-export function redactionRules(own: Readonly<Record<string, string>> = {}): RedactionRule[] {
-  const added = Object.entries(own).map(([name, pattern]): RedactionRule => {
+export function redactionRules(patterns: Readonly<Record<string, string>> = {}): RedactionRule[] {
+  const added = Object.entries(patterns).map(([name, pattern]): RedactionRule => {
     try {
       return [name, new RegExp(pattern, 'gu')];
     } catch (cause) {
@@ -70,7 +70,7 @@ export function redacted<T>(value: T, rules: readonly RedactionRule[]): T {
     if (typeof inner === 'string') return inner.startsWith('data:') ? '[data]' : redactedText(inner, rules);
     if (Array.isArray(inner)) return inner.map(go);
     if (typeof inner !== 'object' || inner === null) return inner;
-    return Object.fromEntries(Object.entries(inner).map(([key, own]) => [key, go(own)]));
+    return Object.fromEntries(Object.entries(inner).map(([key, field]) => [key, go(field)]));
   };
   return go(value) as T;
 }

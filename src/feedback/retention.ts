@@ -143,7 +143,7 @@ class DryRun extends Error {}
  */
 export async function applyRetention(
   { query: root }: { query: DatabaseQuery },
-  { rules: given, dryRun = false, by = null, now = Date.now() }: RetentionOptions = {},
+  { rules: given, dryRun = false, by = null, now: time = Date.now() }: RetentionOptions = {},
 ): Promise<RetentionResult> {
   let rules: RetentionSettings = given ?? { store: {}, projects: {} };
   const deleted: Record<string, number> = {};
@@ -155,11 +155,11 @@ export async function applyRetention(
     for (const name of Object.keys(rules.projects)) await findProject({ query }, name);
     const projects = await query.selectFrom('projects').select(['id', 'name', 'archived']).execute();
     for (const project of projects) {
-      const own = { ...rules.store, ...rules.projects[project.name] };
-      const before = (rule: RetentionRule) => own[rule] !== undefined && now - own[rule] * DAY;
+      const days = { ...rules.store, ...rules.projects[project.name] };
+      const before = (rule: RetentionRule) => days[rule] !== undefined && time - days[rule] * DAY;
       await applyToProject(query, project, before, count, by);
     }
-    const before = (rule: RetentionRule) => now - rules.store[rule]! * DAY;
+    const before = (rule: RetentionRule) => time - rules.store[rule]! * DAY;
     for (const [rule, table] of [
       ['drafts', 'turns'],
       ['sessions', 'sessions'],

@@ -69,10 +69,16 @@ export interface OpenSessionOptions {
 export async function openSession(
   { query }: Database,
   person: Person,
-  { seconds = SESSION_LIMITS.seconds, method = 'token', device, idToken, now = Date.now() }: OpenSessionOptions = {},
+  {
+    seconds = SESSION_LIMITS.seconds,
+    method = 'token',
+    device,
+    idToken,
+    now: time = Date.now(),
+  }: OpenSessionOptions = {},
 ): Promise<{ id: string; secret: string; csrf: string }> {
   const [id, secret, csrf] = [newId(), newSecret(), newSecret()];
-  await query.deleteFrom('sessions').where('expires', '<=', now).execute();
+  await query.deleteFrom('sessions').where('expires', '<=', time).execute();
   await query
     .insertInto('sessions')
     .values({
@@ -83,9 +89,9 @@ export async function openSession(
       method,
       device: device ?? null,
       sealed: idToken === undefined ? null : seal(secret, idToken),
-      created: now,
-      seen: now,
-      expires: now + 1000 * seconds,
+      created: time,
+      seen: time,
+      expires: time + 1000 * seconds,
     })
     .execute();
   return { id, secret, csrf };
@@ -107,7 +113,7 @@ export interface SessionOfOptions {
 export async function sessionOf(
   { query }: Database,
   secret: string,
-  { idleSeconds = SESSION_LIMITS.idleSeconds, method, isUse = true, now = Date.now() }: SessionOfOptions = {},
+  { idleSeconds = SESSION_LIMITS.idleSeconds, method, isUse = true, now: time = Date.now() }: SessionOfOptions = {},
 ): Promise<Session | undefined> {
   const hash = hashOf(secret);
   const row = await query
@@ -115,14 +121,14 @@ export async function sessionOf(
     .innerJoin('people', 'people.id', 'sessions.person')
     .select(['people.id', 'people.name', 'people.role', 'sessions.csrf', 'sessions.id as session', 'sessions.seen'])
     .where('sessions.hash', '=', hash)
-    .where('sessions.expires', '>', now)
-    .where('sessions.seen', '>', now - 1000 * idleSeconds)
+    .where('sessions.expires', '>', time)
+    .where('sessions.seen', '>', time - 1000 * idleSeconds)
     .$if(method !== undefined, (select) => select.where('sessions.method', '=', method!))
     .executeTakeFirst();
   if (!row) return undefined;
   const { csrf, session: id, seen, ...person } = row;
-  if (isUse && now - seen > USE_STEP) {
-    await query.updateTable('sessions').set({ seen: now }).where('hash', '=', hash).execute();
+  if (isUse && time - seen > USE_STEP) {
+    await query.updateTable('sessions').set({ seen: time }).where('hash', '=', hash).execute();
   }
   return { id, person: person as Person, csrf };
 }
@@ -141,14 +147,14 @@ export async function closeSession({ query }: Database, secret: string): Promise
 export async function listSessions(
   { query }: Pick<Database, 'query'>,
   person: string,
-  { idleSeconds = SESSION_LIMITS.idleSeconds, now = Date.now() }: { idleSeconds?: number; now?: number } = {},
+  { idleSeconds = SESSION_LIMITS.idleSeconds, now: time = Date.now() }: { idleSeconds?: number; now?: number } = {},
 ): Promise<ListedSession[]> {
   const rows = await query
     .selectFrom('sessions')
     .select(['id', 'method', 'device', 'created', 'seen', 'expires'])
     .where('person', '=', person)
-    .where('expires', '>', now)
-    .where('seen', '>', now - 1000 * idleSeconds)
+    .where('expires', '>', time)
+    .where('seen', '>', time - 1000 * idleSeconds)
     .orderBy('seen', 'desc')
     .execute();
   return rows as ListedSession[];

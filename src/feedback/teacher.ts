@@ -37,10 +37,10 @@ export interface HumanTeacher<Option> extends Teacher<Option> {
 export function createHumanTeacher<Option>(
   database: Database,
   project: Project,
-  { toContent, source, asker, every = 250, settle = 2000, now = () => Date.now() }: HumanTeacherOptions<Option>,
+  { toContent, source, asker, every = 250, settle = 2000, now: clock = () => Date.now() }: HumanTeacherOptions<Option>,
 ): HumanTeacher<Option> {
   const { query: db } = database;
-  const { choicesFor, unsettledItems } = createChoiceReader(database, project, () => now() - settle);
+  const { choicesFor, unsettledItems } = createChoiceReader(database, project, () => clock() - settle);
   /** Items without a judgment that counts. */
   const open = new Set<string>();
   /** The item of each query, by the query's id. `turned`: the item has the options the other way round. */
@@ -89,7 +89,7 @@ export function createHumanTeacher<Option>(
           if (choice === 'skip') await close([item]);
           open.delete(item);
           for (const { id, turned } of waiting.get(item)!)
-            yield { id, choice: turned ? turn(choice) : choice, time: now() };
+            yield { id, choice: turned ? turn(choice) : choice, time: clock() };
           waiting.delete(item);
         }
         // an aborted pause ends the loop without an error

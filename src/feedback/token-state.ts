@@ -5,12 +5,12 @@ import type { Account } from './people.ts';
 export function tokenState(
   { active, created, tokenExpires, tokenUsed }: Omit<Account, 'id' | 'name' | 'role'>,
   day: (time: number) => string,
-  now: number = Date.now(),
+  instant: number = Date.now(),
 ): string {
   if (!active) return 'access revoked';
   if (tokenExpires === null) return 'token without a date';
   // whom a sign-in provider, an import or a training has added
   if (tokenExpires <= created) return 'no token';
-  if (tokenExpires <= now) return `token expired on ${day(tokenExpires)}`;
+  if (tokenExpires <= instant) return `token expired on ${day(tokenExpires)}`;
   return `token until ${day(tokenExpires)}${tokenUsed ? '' : ', not used yet'}`;
 }

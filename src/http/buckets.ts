@@ -4,11 +4,11 @@ import { tooMany } from './errors.ts';
 /** Takes one of `most` by a key. Returns how many are left, or −1 if there was none. */
 export type TokenBuckets = (key: string, most: number) => number;
 
-/** Buckets that fill in `seconds`. `now` is the clock, in milliseconds. */
-export function createBuckets(seconds: number, now: () => number = () => Date.now()): TokenBuckets {
+/** Buckets that fill in `seconds`. `clock` is the clock, in milliseconds. */
+export function createBuckets(seconds: number, clock: () => number = () => Date.now()): TokenBuckets {
   const buckets = new Map<string, { left: number; at: number }>();
   return (key, most) => {
-    const time = now();
+    const time = clock();
     const { left, at } = buckets.get(key) ?? { left: most, at: time };
     const filled = Math.min(most, left + ((time - at) / 1000) * (most / seconds));
     if (filled < 1) return -1;
@@ -24,7 +24,7 @@ export function createBuckets(seconds: number, now: () => number = () => Date.no
 export type RateLimit = (key: string) => void;
 
 /** Options of `createRateLimit`. */
-export interface RateLimitOptions {
+interface LimitOptions {
   /** How many in a minute. */
   perMinute: number;
   /** What a refused client reads; `Too many requests.` by default. */
@@ -32,12 +32,12 @@ export interface RateLimitOptions {
   /** What it should do. */
   hint?: string;
   /** The clock, in milliseconds; the system's by default. */
-  now?: () => number;
+  clock?: () => number;
 }
 
 /** Allows each key so many in a minute. */
-export function createRateLimit({ perMinute, message = 'Too many requests.', hint, now }: RateLimitOptions): RateLimit {
-  const take = createBuckets(60, now);
+export function createRateLimit({ perMinute, message = 'Too many requests.', hint, clock }: LimitOptions): RateLimit {
+  const take = createBuckets(60, clock);
   return (key) => {
     if (take(key, perMinute) < 0) throw tooMany(message, { hint, seconds: Math.ceil(60 / perMinute) });
   };

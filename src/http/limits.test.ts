@@ -77,7 +77,7 @@ it('refuses bodies by their length, by their chunks, and by what is under way', 
 });
 
 it('counts wrong keys before it says anything else', async () => {
-  const limit = createRateLimit({ perMinute: 2, now: () => 0 });
+  const limit = createRateLimit({ perMinute: 2, clock: () => 0 });
   const app = new Hono()
     .use(
       identify(

@@ -20,7 +20,7 @@ function begin(trustProxy: boolean, now?: () => number) {
   const requests: RequestEntry[] = [];
   const observe = observeRequests(createMetrics(), {
     trustProxy,
-    now,
+    clock: now,
     onRequest: (entry) => requests.push(entry),
     onRefusal: (entry) => refusals.push(entry),
     requesterOf: () => ({ person: 'ada', key: 'ci' }),

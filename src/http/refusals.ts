@@ -47,7 +47,7 @@ export interface RefusalOptions {
   /** Whether to trust X-Forwarded-For. */
   trustProxy?: boolean;
   /** The clock by which entries are limited, in milliseconds; the system's by default. */
-  now?: () => number;
+  clock?: () => number;
 }
 
 /** Responses that refuse: not signed in or a wrong key, not allowed, too many requests. */
@@ -66,9 +66,9 @@ interface MaybeRefusal extends Error {
 export function observeRefusals({
   onRefusal,
   trustProxy = false,
-  now,
+  clock,
 }: RefusalOptions): (context: Context, entry: ObservedRequest, requester: Requester) => void {
-  const take = createBuckets(60, now);
+  const take = createBuckets(60, clock);
   let omitted = 0;
   return (context, entry, { person }) => {
     const error: MaybeRefusal | undefined = context.error;

@@ -201,10 +201,10 @@ export function writeAdapter(
   { transposed = false }: WriteAdapterOptions = {},
 ): void {
   const { rank, alpha, rankStabilized, base, tensors, score, whole = {}, dora = false } = adapter;
-  const stored = Object.entries(tensors).flatMap(([module, { a, b, rank: own = rank, magnitude }]) => {
-    if (a.length % own || b.length % own) {
+  const stored = Object.entries(tensors).flatMap(([module, { a, b, rank: tensorRank = rank, magnitude }]) => {
+    if (a.length % tensorRank || b.length % tensorRank) {
       throw new HeedError(
-        `"${module}" with ${a.length} and ${b.length} numbers is not an adapter of rank ${own} of a linear map.`,
+        `"${module}" with ${a.length} and ${b.length} numbers is not an adapter of rank ${tensorRank} of a linear map.`,
         { hint: 'a is [rank, in], b is [out, rank].' },
       );
     }
@@ -214,8 +214,8 @@ export function writeAdapter(
     const tensor = (name: string, shape: number[], data: Float32Array) =>
       [`base_model.model.${module}.${name}`, { dtype: 'F32', shape, data }] as const;
     return [
-      tensor(names[0], [own, a.length / own], a),
-      tensor(names[1], [b.length / own, own], b),
+      tensor(names[0], [tensorRank, a.length / tensorRank], a),
+      tensor(names[1], [b.length / tensorRank, tensorRank], b),
       ...(magnitude ? [tensor('lora_magnitude_vector', [magnitude.length], magnitude)] : []),
     ];
   });
@@ -263,9 +263,9 @@ function patternsOf(tensors: Adapter['tensors'], what: 'rank' | 'alpha'): Record
   }
   return Object.fromEntries(
     Object.entries(tensors).flatMap(([module, tensor]) => {
-      const own = tensor[what];
+      const value = tensor[what];
       const [end] = endsOf([module]);
-      return own === undefined ? [] : [[byEnd.get(end)!.size === 1 ? end : module, own]];
+      return value === undefined ? [] : [[byEnd.get(end)!.size === 1 ? end : module, value]];
     }),
   );
 }

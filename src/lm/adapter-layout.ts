@@ -47,7 +47,7 @@ export function ownAdapters(
   );
   const extra = Object.keys(adapter.tensors).find((name) => !stored.has(name));
   if (extra !== undefined) throw misfit(`the model has no "${extra}"`);
-  const own = new Map<string, OwnAdapter>();
+  const adapters = new Map<string, OwnAdapter>();
   for (const [name, found] of stored) {
     if (!adapter.tensors[name]) continue;
     const { a, b, rank = adapter.rank, alpha = adapter.alpha, magnitude } = adapter.tensors[name];
@@ -70,10 +70,10 @@ export function ownAdapters(
         sizes.map((part) => part.out),
       );
     for (const [i, part] of found.parts.entries()) {
-      own.set(part, { a, b: rows[i], rank, alpha, ...(magnitudes && { magnitude: magnitudes[i] }) });
+      adapters.set(part, { a, b: rows[i], rank, alpha, ...(magnitudes && { magnitude: magnitudes[i] }) });
     }
   }
-  return own;
+  return adapters;
 }
 
 /** The parts of numbers that lie along a module's outputs. */
@@ -171,9 +171,9 @@ export function targetNames(
 }
 
 /** The names of all modules that can have adapters: heed's, and those of Transformers. */
-export function moduleNames(config: DecoderConfig, layout: Layout): { own: string[]; stored: string[] } {
-  const own = [...adaptable(config).keys()];
-  return { own, stored: [...new Set(own.map((name) => storedModule(layout, name, config.heads).name))] };
+export function moduleNames(config: DecoderConfig, layout: Layout): { ours: string[]; stored: string[] } {
+  const ours = [...adaptable(config).keys()];
+  return { ours, stored: [...new Set(ours.map((name) => storedModule(layout, name, config.heads).name))] };
 }
 
 /** Heed's names of the parameters that a checkpoint stores as they are, by their names there. */
@@ -185,6 +185,6 @@ export function plainParameters(
   return new Map(
     storedTensors({ ...layout, head: undefined }, specs, config.heads)
       .filter(isPlain)
-      .map(({ name, parameters: [own], shape }) => [name, { name: own, shape }]),
+      .map(({ name, parameters: [parameter], shape }) => [name, { name: parameter, shape }]),
   );
 }

@@ -2,8 +2,8 @@
 
 import { z } from 'zod';
 import { HeedError } from '../error.ts';
-import { fileError } from '../files.ts';
-import { existsSync, readFileSync } from '../node.ts';
+import { readText } from '../files.ts';
+import { existsSync } from '../node.ts';
 import { optionalText } from '../options.ts';
 import { endsWithTurn, type ModelData } from './model.ts';
 import { compileTemplate } from './tokenizer/jinja.ts';
@@ -133,12 +133,7 @@ function readTemplate(name: string, tokenizer: Tokenizer): string {
       hint: `--chat-template is one of ${templateNames.join(', ')}, or a file with a Jinja template.`,
     });
   }
-  let text: string;
-  try {
-    text = readFileSync(name, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', name);
-  }
+  const text = readText(name);
   try {
     compileTemplate(text);
   } catch (cause) {

@@ -158,12 +158,12 @@ function nearestArchitecture(name: string): string | undefined {
     while (length < a.length && a[length] === b[length]) length++;
     return length;
   };
-  const own = plain(name.replace(/For[A-Z].*$|LMHeadModel$|Model$/, ''));
+  const wanted = plain(name.replace(/For[A-Z].*$|LMHeadModel$|Model$/, ''));
   const ranked = familyNames
     .map((family) => {
       const known = architectureName(family, false);
       const prefix = plain(known.replace(/ForCausalLM$|LMHeadModel$/, ''));
-      return { known, score: alike(own, prefix) - 0.01 * Math.abs(own.length - prefix.length) };
+      return { known, score: alike(wanted, prefix) - 0.01 * Math.abs(wanted.length - prefix.length) };
     })
     .sort((a, b) => b.score - a.score);
   return ranked[0].score > 3 ? ranked[0].known : undefined;
@@ -183,9 +183,9 @@ export function readConfig(raw: unknown, source: string): DecoderConfig {
 
 function readFamily(raw: unknown, entry: FamilyEntry, source: string): DecoderConfig {
   const { names = {}, defaults = {} } = entry;
-  const own = parse(familySchema(entry), { ...defaults, ...(raw as object) }, source);
-  const renamed = Object.entries(names).map(([ours, theirs]) => [ours, own[theirs as string]]);
-  const fields = { ...own, ...Object.fromEntries(renamed) } as SharedFields;
+  const parsed = parse(familySchema(entry), { ...defaults, ...(raw as object) }, source);
+  const renamed = Object.entries(names).map(([ours, theirs]) => [ours, parsed[theirs as string]]);
+  const fields = { ...parsed, ...Object.fromEntries(renamed) } as SharedFields;
   const name = (field: keyof SharedFields) => names[field] ?? field;
   const { hidden_size: hiddenSize, num_attention_heads: heads, num_hidden_layers } = fields;
   const headSize = headSizeOf(fields);

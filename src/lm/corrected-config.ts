@@ -136,9 +136,9 @@ const has = (on: unknown) => (on ? 'these biases' : 'no such biases');
 
 /** The shape of a module's weight, or of its bias, in the file. */
 function shapeOf({ layout, shapes }: StoredWeights, { heads }: DecoderConfig, module: string, kind = 'weight') {
-  const own = module === 'lm_head' && layout.head;
-  const name = own ? own.name : `${storedModule(layout, module, heads).name}.${kind}`;
-  const found = namesOf({ name, also: own ? own.also : undefined }, layout).find((name) => shapes.has(name));
+  const head = module === 'lm_head' && layout.head;
+  const name = head ? head.name : `${storedModule(layout, module, heads).name}.${kind}`;
+  const found = namesOf({ name, also: head ? head.also : undefined }, layout).find((name) => shapes.has(name));
   return found === undefined ? undefined : shapes.get(found);
 }
 
@@ -147,11 +147,11 @@ function biasesOf(weights: StoredWeights, config: DecoderConfig): DecoderConfig[
   const at = (map: string, kind?: string) => shapeOf(weights, config, `model.layers.0.${map}`, kind) !== undefined;
   const maps = { queryKeyValue: 'self_attn.q_proj', attentionOutput: 'self_attn.o_proj', feedForward: 'mlp.up_proj' };
   if (!Object.values(maps).every((map) => at(map))) return undefined;
-  const of = (map: keyof typeof maps) => at(maps[map], 'bias');
+  const biasOf = (map: keyof typeof maps) => at(maps[map], 'bias');
   return {
-    queryKeyValue: of('queryKeyValue'),
-    attentionOutput: of('attentionOutput'),
-    feedForward: of('feedForward'),
+    queryKeyValue: biasOf('queryKeyValue'),
+    attentionOutput: biasOf('attentionOutput'),
+    feedForward: biasOf('feedForward'),
   };
 }
 
@@ -163,9 +163,9 @@ function biasChange(raw: Raw, biases: DecoderConfig['bias'], source: string): Ra
   const before = read({});
   if (isRight(before)) return undefined;
   // a field that changes nothing is none of the family's
-  const own = BIASES.flatMap((name) => {
+  const changes = BIASES.flatMap((name) => {
     const on = [true, false].find((on) => JSON.stringify(read({ [name]: on })) !== JSON.stringify(before));
     return on === undefined ? [] : [{ [name]: on }];
   });
-  return [...own, Object.assign({}, ...own) as Raw].find((change) => isRight(read(change)));
+  return [...changes, Object.assign({}, ...changes) as Raw].find((change) => isRight(read(change)));
 }

@@ -5,7 +5,7 @@
  */
 
 import { HeedError } from '../error.ts';
-import { fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { onDisk, readTextIfThere, writeFileAtomic } from '../files.ts';
 import {
   copyFileSync,
   dirname,
@@ -14,7 +14,6 @@ import {
   linkSync,
   mkdirSync,
   readdirSync,
-  readFileSync,
   relative,
   renameSync,
   resolve,
@@ -24,7 +23,7 @@ import {
   symlinkSync,
 } from '../node.ts';
 import { isGguf } from './gguf/file.ts';
-import { bytesLeft, download, onDisk, type RemoteFile } from './hub/download.ts';
+import { bytesLeft, download, type RemoteFile } from './hub/download.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
 
 interface FileChoice {
@@ -222,7 +221,9 @@ async function onHub(text: string, repo: Repo, options: PullOptions): Promise<st
 /** The cached snapshot, if it is complete as far as heed can tell. */
 async function cached(repo: Repo, options: PullOptions): Promise<Pulled | undefined> {
   const store = await storeOf(repo, options);
-  const commit = COMMIT.test(repo.revision) ? repo.revision : readIfThere(join(store, 'refs', repo.revision))?.trim();
+  const commit = COMMIT.test(repo.revision)
+    ? repo.revision
+    : readTextIfThere(join(store, 'refs', repo.revision))?.trim();
   if (!commit || !COMMIT.test(commit)) return undefined;
   const folder = join(store, 'snapshots', commit);
   // another tool's snapshot has no list: offline, nothing says what it lacks
@@ -299,20 +300,11 @@ async function withHubErrors<T>(hub: Hub, ask: () => Promise<T>): Promise<T> {
 const treePath = (store: string, commit: string) => join(store, 'trees', `${commit}.json`);
 
 function readTree(store: string, commit: string): RemoteFile[] | undefined {
-  const text = readIfThere(treePath(store, commit));
+  const text = readTextIfThere(treePath(store, commit));
   try {
     return text === undefined ? undefined : JSON.parse(text);
   } catch {
     return undefined; // damaged: fetch it again
-  }
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (isSystemError(error) && ['ENOENT', 'ENOTDIR'].includes(error.code!)) return undefined;
-    throw fileError(error, 'read', path);
   }
 }
 

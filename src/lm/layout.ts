@@ -191,65 +191,49 @@ export const isPlain = ({ parameters, transposed, stack = 1 }: StoredTensor): bo
   parameters.length === 1 && !transposed && stack === 1;
 
 /** Copies a stored tensor's numbers into its parameters, bit for bit. */
-export function unpack(tensor: StoredTensor, stored: Float32Array, parameters: readonly Float32Array[]): void {
-  const items = itemsOf(tensor, stored, parameters);
-  if (items) {
-    for (const item of items) unpack(item.tensor, item.stored, item.parameters);
-    return;
-  }
-  if (tensor.transposed && tensor.blocks > 1) {
-    const [rows, columns] = tensor.shape;
-    const turned = new Float32Array(stored.length);
-    transpose(words(stored), columns, words(turned), rows, rows, columns);
-    unpack({ ...tensor, shape: [columns, rows], transposed: false }, turned, parameters);
-    return;
-  }
-  const from = words(stored);
-  const [inputs, width] = tensor.shape;
-  let begin = 0;
-  for (let block = 0; block < tensor.blocks; block++) {
-    for (const parameter of parameters) {
-      const to = words(parameter);
-      if (tensor.transposed) {
-        transpose(from.subarray(begin), width, to, inputs, inputs, to.length / inputs);
-        begin += to.length / inputs;
-      } else {
-        const length = to.length / tensor.blocks;
-        to.set(from.subarray(begin, begin + length), block * length);
-        begin += length;
-      }
-    }
-  }
-}
+export const unpack = (tensor: StoredTensor, stored: Float32Array, parameters: readonly Float32Array[]): void =>
+  copy(tensor, stored, parameters, false);
 
 /** The inverse of `unpack`. */
-export function pack(tensor: StoredTensor, parameters: readonly Float32Array[], stored: Float32Array): void {
+export const pack = (tensor: StoredTensor, parameters: readonly Float32Array[], stored: Float32Array): void =>
+  copy(tensor, stored, parameters, true);
+
+function copy(
+  tensor: StoredTensor,
+  stored: Float32Array,
+  parameters: readonly Float32Array[],
+  intoStored: boolean,
+): void {
   const items = itemsOf(tensor, stored, parameters);
   if (items) {
-    for (const item of items) pack(item.tensor, item.parameters, item.stored);
+    for (const item of items) copy(item.tensor, item.stored, item.parameters, intoStored);
     return;
   }
   if (tensor.transposed && tensor.blocks > 1) {
     const [rows, columns] = tensor.shape;
     const turned = new Float32Array(stored.length);
-    pack({ ...tensor, shape: [columns, rows], transposed: false }, parameters, turned);
-    transpose(words(turned), rows, words(stored), columns, columns, rows);
+    if (!intoStored) transpose(words(stored), columns, words(turned), rows, rows, columns);
+    copy({ ...tensor, shape: [columns, rows], transposed: false }, turned, parameters, intoStored);
+    if (intoStored) transpose(words(turned), rows, words(stored), columns, columns, rows);
     return;
   }
-  const to = words(stored);
+  const whole = words(stored);
   const [inputs, width] = tensor.shape;
   let begin = 0;
   for (let block = 0; block < tensor.blocks; block++) {
     for (const parameter of parameters) {
-      const from = words(parameter);
+      const part = words(parameter);
+      const length = part.length / (tensor.transposed ? inputs : tensor.blocks);
       if (tensor.transposed) {
-        transpose(from, inputs, to.subarray(begin), width, from.length / inputs, inputs);
-        begin += from.length / inputs;
+        const rest = whole.subarray(begin);
+        if (intoStored) transpose(part, inputs, rest, width, length, inputs);
+        else transpose(rest, width, part, inputs, inputs, length);
       } else {
-        const length = from.length / tensor.blocks;
-        to.set(from.subarray(block * length, (block + 1) * length), begin);
-        begin += length;
+        const pair = [whole.subarray(begin, begin + length), part.subarray(block * length, (block + 1) * length)];
+        const [from, to] = intoStored ? pair.reverse() : pair;
+        to.set(from);
       }
+      begin += length;
     }
   }
 }

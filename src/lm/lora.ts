@@ -45,7 +45,7 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
   }
   if (score && score.shape[1] !== config.hiddenSize) throw misfit(`its head is for ${score.shape[1]} inputs`);
   const layout = layoutOfArchitecture(architecture);
-  const own = ownAdapters(adapter, config, layout, misfit);
+  const adapters = ownAdapters(adapter, config, layout, misfit);
   const plain = plainParameters(config, layout);
   const saved = Object.entries(whole).map(([name, { shape, data }]) => {
     const found = plain.get(name);
@@ -55,13 +55,15 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
     return { name: found.name, data };
   });
   const others = (what: 'rank' | 'alpha', usual: number) =>
-    Object.fromEntries([...own].flatMap(([name, tensors]) => (tensors[what] === usual ? [] : [[name, tensors[what]]])));
+    Object.fromEntries(
+      [...adapters].flatMap(([name, tensors]) => (tensors[what] === usual ? [] : [[name, tensors[what]]])),
+    );
   const [rankPattern, alphaPattern] = [others('rank', rank), others('alpha', alpha)];
   const options: LoraOptions = {
     rank,
     alpha,
     rankStabilized,
-    ...targetNames([...own.keys()], moduleNames(config, layout).own, config.layers),
+    ...targetNames([...adapters.keys()], moduleNames(config, layout).ours, config.layers),
     ...(Object.keys(rankPattern).length > 0 && { rankPattern }),
     ...(Object.keys(alphaPattern).length > 0 && { alphaPattern }),
     ...(dora && { dora }),
@@ -72,7 +74,7 @@ export function loadAdapter(folder: string, config: DecoderConfig, architecture 
   const set = (name: string, data: Float32Array) => parameters.values[name].data.set(data);
   if (score) set(SCORE, score.data);
   for (const { name, data } of saved) set(name, data);
-  for (const [name, { a, b, magnitude }] of own) {
+  for (const [name, { a, b, magnitude }] of adapters) {
     const names = loraNames(name);
     set(names.a, a);
     set(names.b, b);

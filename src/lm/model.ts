@@ -1,6 +1,7 @@
 /** A whole language model: weights, tokenizer, and the tokens that end a completion. */
 
 import { z } from 'zod';
+import { keptAtOnce } from '../disposables.ts';
 import { PRECISIONS, type PrecisionChoice, resolvePrecision } from '../engine/precision.ts';
 import { startFreely } from '../engine/runtime/current.ts';
 import { HeedError } from '../error.ts';
@@ -76,16 +77,12 @@ export async function complete(
     const messages: readonly ChatMessage[] = typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : prompt;
     return encodeChat(tokenizer, messages, { addGenerationPrompt: true }).ids;
   });
-  const generator = createGenerator(config, parameters.values, {
+  using generator = createGenerator(config, parameters.values, {
     speculate,
     precision: resolvePrecision(precision, config.hiddenSize),
   });
-  try {
-    const completions = await generator.complete(ids, { ends, ...options, tokenizer });
-    return completions.map(({ text }) => text!.trim());
-  } finally {
-    generator[Symbol.dispose]();
-  }
+  const completions = await generator.complete(ids, { ends, ...options, tokenizer });
+  return completions.map(({ text }) => text!.trim());
 }
 
 /** The error for what is neither a text nor a conversation. */
@@ -357,12 +354,7 @@ export async function loadWeights(
 
 async function loadAdapted(folder: string, base: string, options: LoadOptions): Promise<Model> {
   const model = await loadModel(base, options);
-  try {
-    checkAdapterTokens(folder, model, options.onNotice);
-  } catch (error) {
-    model[Symbol.dispose]();
-    throw error;
-  }
+  keptAtOnce(model, () => checkAdapterTokens(folder, model, options.onNotice));
   return { ...merged(folder, model), folder };
 }
 

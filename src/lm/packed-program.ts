@@ -293,19 +293,19 @@ export function createPackedScorer(
       sharedMemory: true,
       precision: config.precision,
     });
-    const own: Record<string, Value> = {};
+    const buffers: Record<string, Value> = {};
     for (const { name, dtype, shape } of program.inputs) {
-      if (!(name in weights)) own[name] = new Value(dtype, shape as number[]);
+      if (!(name in weights)) buffers[name] = new Value(dtype, shape as number[]);
     }
     const shape = program.outputs[0].shape as number[];
     const width = shape[1] ?? 1;
     const numbers = new Value('float32', shape);
-    const binding = program.bind({ ...weights, ...own }, { numbers });
+    const binding = program.bind({ ...weights, ...buffers }, { numbers });
     return {
       async run(batch, perLabel = {}) {
-        const places = loadBatch(own, batch, size);
+        const places = loadBatch(buffers, batch, size);
         for (const [name, numbers] of Object.entries(perLabel)) {
-          const data = own[name].data as Float32Array;
+          const data = buffers[name].data as Float32Array;
           place(data, places, numbers, data.length / size.labels);
         }
         await binding.runFreely();
@@ -317,7 +317,7 @@ export function createPackedScorer(
       },
       [Symbol.dispose]() {
         binding[Symbol.dispose]();
-        for (const value of [...Object.values(own), numbers]) value[Symbol.dispose]();
+        for (const value of [...Object.values(buffers), numbers]) value[Symbol.dispose]();
         program[Symbol.dispose]();
       },
     };

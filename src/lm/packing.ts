@@ -206,13 +206,13 @@ export function packedBatch(rows: readonly (readonly Example[])[], time: number,
         family = { start, segment };
         layOut(all, 0, shared, segment);
       }
-      const own = start - shared;
+      const offset = start - shared;
       layOut(all, shared, all.length, shared ? family.segment : segment);
       const addLabel = (from: number, label: number) => {
         if (from < shared) {
           throw new HeedError(`the state after token ${from} is read, but it is in a shared prefix of ${shared}`);
         }
-        at.push(own + from);
+        at.push(offset + from);
         labels.push(label);
         numbers.push(sequence);
       };

@@ -65,7 +65,7 @@ export function render(
 ): Rendered {
   const { addGenerationPrompt = false, tools, documents, bosToken, eosToken } = options;
   const { strftime_now: date, ...variables } = options.variables ?? {};
-  const now = typeof date === 'string' ? new Date(`${date}T12:00`) : (options.now ?? new Date());
+  const time = typeof date === 'string' ? new Date(`${date}T12:00`) : (options.now ?? new Date());
   try {
     return compiled(template).render(
       {
@@ -77,7 +77,7 @@ export function render(
         eos_token: eosToken,
         ...variables,
       },
-      now,
+      time,
       turns,
     );
   } catch (error) {

@@ -135,8 +135,8 @@ export function createGuesser(config: DecoderConfig, options: SpeculateOptions):
 }
 
 /** The number of guesses after a pass that accepted so many of `guessed`. */
-export const nextGuesses = (now: number, guessed: number, accepted: number): number =>
-  Math.min(MOST_GUESSES, Math.max(1, accepted === guessed ? now + 2 : now - 1));
+export const nextGuesses = (guesses: number, guessed: number, accepted: number): number =>
+  Math.min(MOST_GUESSES, Math.max(1, accepted === guessed ? guesses + 2 : guesses - 1));
 
 /** What followed the last occurrence of the longest n-gram, of at most `longest` tokens, that ends the text. */
 export function lookUp({ tokens, most }: Pick<GuessRequest, 'tokens' | 'most'>, longest: number): Guess[] {
@@ -186,7 +186,7 @@ function guessWithModel({ config, parameters }: DraftModel, vocabularySize: numb
       rows.reserve(1, length + count - 1, config.maxPositions, unchanged > 0 ? [unchanged] : []);
       const guesses: Guess[] = [];
       // a sampler of a plugin and a processor may follow the text, and must not see guesses
-      const own = { ...sampling, sampler: undefined };
+      const draftSampling = { ...sampling, sampler: undefined };
       for (let read = unchanged, end = length; guesses.length < count; read = end++) {
         const step = rows.step(0, 1, end - read);
         step.fill(0, text.subarray(read, end), read);
@@ -194,7 +194,7 @@ function guessWithModel({ config, parameters }: DraftModel, vocabularySize: numb
         probabilities[guesses.length] ??= new Float64Array(known);
         const context = { tokens: text.subarray(0, end), generated: generated + guesses.length, ends };
         const logits = step.logits.subarray(0, known);
-        const guess = drawGuess(logits, own, context, random, probabilities[guesses.length]);
+        const guess = drawGuess(logits, draftSampling, context, random, probabilities[guesses.length]);
         text[end] = guess.token;
         guesses.push(guess);
       }

@@ -4,8 +4,8 @@
  */
 
 import { HeedError, messageOf } from '../error.ts';
-import { createFolder, fileError, isSystemError, writeFileAtomic } from '../files.ts';
-import { join, readFileSync } from '../node.ts';
+import { createFolder, readTextIfThere, writeFileAtomic } from '../files.ts';
+import { join } from '../node.ts';
 import { isGguf } from './gguf/file.ts';
 import { openMetadata } from './gguf/load.ts';
 import { readTokenizer } from './gguf/tokenizer.ts';
@@ -129,14 +129,7 @@ export interface Tokenizer {
 /** The tokenizer of a folder, or of a GGUF file. @throws HeedError if there is none or it cannot be used. */
 export function loadTokenizer(folder: string): Tokenizer {
   if (isGguf(folder)) return tokenizerFrom(readTokenizer(openMetadata(folder)), folder);
-  const read = (name: string) => {
-    try {
-      return readFileSync(join(folder, name), 'utf8');
-    } catch (error) {
-      if (isSystemError(error) && error.code === 'ENOENT') return undefined;
-      throw fileError(error, 'read', join(folder, name));
-    }
-  };
+  const read = (name: string) => readTextIfThere(join(folder, name));
   const json = read(TOKENIZER);
   if (json === undefined) {
     throw new HeedError(`The folder "${folder}" has no ${TOKENIZER}.`, {

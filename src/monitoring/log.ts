@@ -17,10 +17,10 @@ export function logLine(
   level: LogLevel,
   message: string,
   fields: LogFields = {},
-  now = new Date(),
+  time = new Date(),
 ): string {
   if (format === 'text') return message;
-  return JSON.stringify({ time: now.toISOString(), level, message: withoutSecrets(message), ...fields });
+  return JSON.stringify({ time: time.toISOString(), level, message: withoutSecrets(message), ...fields });
 }
 
 /** Tokens and keys of heed are 256 random bits in base64url; `sk-` begins the keys of providers. */

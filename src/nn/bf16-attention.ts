@@ -152,9 +152,9 @@ function turn(
   { time, positions, tables }: AttentionState,
 ): void {
   const { heads, keyValueHeads, headSize, attentionScale = 1 / Math.sqrt(headSize) } = config;
-  const own = layerPositions(config, layer);
-  const { cos: cosines, sin: sines } = (own && tables.get(own)) ?? { cos: NOTHING, sin: NOTHING };
-  const half = own ? (own.size ?? headSize) / 2 : 0;
+  const rope = layerPositions(config, layer);
+  const { cos: cosines, sin: sines } = (rope && tables.get(rope)) ?? { cos: NOTHING, sin: NOTHING };
+  const half = rope ? (rope.size ?? headSize) / 2 : 0;
   const width = (heads + 2 * keyValueHeads) * headSize;
   for (let token = 0; token < tokens; token++) {
     const row = Math.floor(token / time);

@@ -36,12 +36,12 @@ export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tens
   }
   const lengths = input(g, LAST_POSITIONS, ['rows'], 'int32');
   const total = input(g, 'total', [], 'int32');
-  const rotations = rotationsOf(config).map(({ positions: own, names }) => {
-    const half = (own.size ?? headSize) / 2;
+  const rotations = rotationsOf(config).map(({ positions: rope, names }) => {
+    const half = (rope.size ?? headSize) / 2;
     return {
-      own,
+      rope,
       tables: names.map((name) => input(g, name, ['capacity', half])),
-      fused: rotatesItself(own, headSize),
+      fused: rotatesItself(rope, headSize),
     };
   });
   const size = storedSize(headSize);
@@ -54,11 +54,11 @@ export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tens
     return Array.from({ length: count }, (_, back) => (back === 0 ? x : statesBefore(states, back, positions)));
   };
   const attend = (q: Tensor, k: Tensor, v: Tensor, layer: number) => {
-    const own = layerPositions(config, layer);
-    const rotation = rotations.find((rotation) => rotation.own === own);
+    const rope = layerPositions(config, layer);
+    const rotation = rotations.find((rotation) => rotation.rope === rope);
     const { tables, fused } = rotation ?? { tables: [], fused: false };
     const turned = (x: Tensor) =>
-      rotation && !fused ? rotary(x, positions, tables[0], tables[1], { headSize, interleaved: own?.interleaved }) : x;
+      rotation && !fused ? rotary(x, positions, tables[0], tables[1], { headSize, interleaved: rope?.interleaved }) : x;
     const inputs = [widen(turned(q), headSize), widen(turned(k), headSize), widen(v, headSize)];
     const past = (['keys', 'values'] as const).map((what) => input(g, pastName(layer, what), cacheShape));
     const sinks = config.attentionSinks
@@ -74,7 +74,7 @@ export function cachedAttention(g: Graph, config: DecoderConfig, positions: Tens
           num_heads: heads,
           kv_num_heads: keyValueHeads,
           do_rotary: Number(fused),
-          rotary_interleaved: Number(fused && own?.interleaved === true),
+          rotary_interleaved: Number(fused && rope?.interleaved === true),
           scale: { float: attentionScale ?? 1 / Math.sqrt(headSize) },
           ...(isWindowed(config, layer) && { local_window_size: slidingWindow }),
           ...(attentionSoftCap !== undefined && { softcap: { float: attentionSoftCap } }),

@@ -86,7 +86,9 @@ export function createCachedDecoder(
   const divide = async (): Promise<Division | undefined> => {
     const { packed } = traced;
     const threads = await startDecoderThreads({ config, weights, options, packed });
-    return threads && { threads, own: traceCachedDecoder(config, weights, { ...options, singleThread: true }, packed) };
+    return (
+      threads && { threads, main: traceCachedDecoder(config, weights, { ...options, singleThread: true }, packed) }
+    );
   };
   return {
     tokenBytes: tokenBytesOf(config, traced.cacheType),
@@ -110,7 +112,7 @@ export function createCachedDecoder(
       traced[Symbol.dispose]();
       void preparing?.then((division) => {
         division?.threads[Symbol.dispose]();
-        division?.own[Symbol.dispose]();
+        division?.main[Symbol.dispose]();
       });
     },
   };
@@ -121,7 +123,7 @@ type CacheType = 'float32' | 'bfloat16';
 /** What computes steps whose rows are divided: threads, and a program for the share of the calling one. */
 interface Division {
   threads: DecoderThreads;
-  own: TracedDecoder;
+  main: TracedDecoder;
 }
 
 interface TracedDecoder extends Disposable {
@@ -320,9 +322,9 @@ function createCache(config: DecoderConfig, parts: CacheParts): DecoderCache {
       const shares = divided ? divided.threads.count + 1 : 1;
       if (!divided || count < shares * LEAST_ROWS) return createStep({ ...partOf(0, count), bind, callsBack });
       const starts = Array.from({ length: shares }, (_, i) => Math.floor((i * count) / shares));
-      const [own, ...others] = starts.map((start, i) => partOf(start, starts[i + 1] ?? count));
+      const [mainPart, ...others] = starts.map((start, i) => partOf(start, starts[i + 1] ?? count));
       return createDividedStep(starts, {
-        own: createStep({ ...own, bind: divided.own.bind, callsBack }),
+        main: createStep({ ...mainPart, bind: divided.main.bind, callsBack }),
         others: others.map((part, i) =>
           createPart(part, (inputs, outputs) => divided.threads.bind(i, inputs, outputs)),
         ),

@@ -115,7 +115,7 @@ export function createStep({ bind, callsBack, ...parts }: StepParts): CachedStep
 }
 
 interface DividedParts extends Pick<CachedStep, 'logits' | 'logSumExp'> {
-  own: CachedStep;
+  main: CachedStep;
   others: readonly Part<ThreadBinding>[];
   mine: Disposables;
 }
@@ -123,7 +123,7 @@ interface DividedParts extends Pick<CachedStep, 'logits' | 'logSumExp'> {
 /** A step whose rows are divided: `starts` are the first rows of the calling thread's share and of the others'. */
 export function createDividedStep(
   starts: readonly number[],
-  { own, others, logits, logSumExp, mine }: DividedParts,
+  { main, others, logits, logSumExp, mine }: DividedParts,
 ): CachedStep {
   const begin = () => {
     for (const { prepare, binding } of others) {
@@ -148,12 +148,12 @@ export function createDividedStep(
     logSumExp,
     fill(row, tokens, past) {
       const i = starts.findLastIndex((start) => start <= row);
-      (i === 0 ? own : others[i - 1]).fill(row - starts[i], tokens, past);
+      (i === 0 ? main : others[i - 1]).fill(row - starts[i], tokens, past);
     },
     run() {
       begin();
       try {
-        own.run();
+        main.run();
       } finally {
         end();
       }
@@ -161,7 +161,7 @@ export function createDividedStep(
     async runAsync() {
       begin();
       try {
-        await own.runAsync();
+        await main.runAsync();
       } finally {
         end();
       }

@@ -108,8 +108,8 @@ export async function startDecoderThreads({
     bind(i, inputs, outputs) {
       const thread = threads[i];
       const id = bindings++;
-      const own = Object.fromEntries(Object.entries(inputs).filter(([name]) => !(name in weights)));
-      const message: BindMessage = { id, inputs: addressesOf(own), outputs: addressesOf(outputs) };
+      const passed = Object.fromEntries(Object.entries(inputs).filter(([name]) => !(name in weights)));
+      const message: BindMessage = { id, inputs: addressesOf(passed), outputs: addressesOf(outputs) };
       thread.port.postMessage(message);
       carryOut(thread, decoderOrders.message, 0);
       return {

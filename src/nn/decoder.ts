@@ -291,8 +291,11 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   const { graph } = segments;
   const time = range(graph, segments.shape[1]);
   const [query, key] = [unsqueeze(time, 1), unsqueeze(time, 0)];
-  const of = (x: Tensor) => equal(unsqueeze(x, 2), unsqueeze(segments, 1));
-  const seen = logicalAnd(greaterOrEqual(query, key), prefixes ? logicalOr(of(segments), of(prefixes)) : of(segments));
+  const isSame = (x: Tensor) => equal(unsqueeze(x, 2), unsqueeze(segments, 1));
+  const seen = logicalAnd(
+    greaterOrEqual(query, key),
+    prefixes ? logicalOr(isSame(segments), isSame(prefixes)) : isSame(segments),
+  );
   const inWindow = (window: number) => {
     // after a shared prefix, places in the row are not places in the sequence
     const distance = prefixes ? sub(unsqueeze(positions, 2), unsqueeze(positions, 1)) : sub(query, key);
@@ -302,9 +305,9 @@ export function packedAttention(config: DecoderConfig, packing: Packing): Attend
   const rotations = new Map<RotaryPositions | undefined, (x: Tensor) => Tensor>();
   const layers = Array.from({ length: config.layers }, (_, layer) => {
     const mask = maskOf(isWindowed(config, layer) ? inWindow(config.slidingWindow!) : seen);
-    const own = layerPositions(config, layer);
-    const turn = rotations.get(own) ?? rotation(graph, own, config.headSize, positions, length);
-    rotations.set(own, turn);
+    const rope = layerPositions(config, layer);
+    const turn = rotations.get(rope) ?? rotation(graph, rope, config.headSize, positions, length);
+    rotations.set(rope, turn);
     return { mask, turn };
   });
   const { heads, keyValueHeads, attentionScale: scale, attentionSoftCap: softCap } = config;
@@ -331,13 +334,13 @@ function tokensBefore(x: Tensor, back: number, positions: Tensor, seen: Tensor):
 /** The rotation of a layer's queries and keys; none without rotary positions. */
 function rotation(
   graph: Graph,
-  own: RotaryPositions | undefined,
+  rope: RotaryPositions | undefined,
   headSize: number,
   positions: Tensor,
   length: number,
 ): (x: Tensor) => Tensor {
-  if (!own) return (x) => x;
-  const { cos, sin, half } = rotaryTables(own, headSize, length);
+  if (!rope) return (x) => x;
+  const { cos, sin, half } = rotaryTables(rope, headSize, length);
   const [cosTable, sinTable] = [cos, sin].map((values) => constant(graph, values, [length, half]));
-  return (x) => rotary(x, positions, cosTable, sinTable, { headSize, interleaved: own.interleaved });
+  return (x) => rotary(x, positions, cosTable, sinTable, { headSize, interleaved: rope.interleaved });
 }

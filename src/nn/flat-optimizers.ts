@@ -101,9 +101,9 @@ export function flatUpdate(
   const rules = [...new Set(runs.map(({ weightDecay }) => weightDecay))].map((weightDecay) => {
     const rule = ruleOf(options, weightDecay);
     const build = (g: Graph) => {
-      const of = (name: string) => input(g, name, ['n']);
+      const tensor = (name: string) => input(g, name, ['n']);
       const scalar = (name: string) => input(g, name, []);
-      return rule.update(of, scalar);
+      return rule.update(tensor, scalar);
     };
     const program = scope.use(trace(build, { singleThread: isSmallArena(parameters) }));
     const scalars = Object.fromEntries(rule.scalars.map((name) => [name, scope.use(new Value('float32', []))]));
@@ -147,7 +147,7 @@ interface Rule {
   /** Numbers that change from step to step. */
   scalars: string[];
   values(learningRate: number, clip: number, step: number): Record<string, number>;
-  update(of: (name: string) => Tensor, scalar: (name: string) => Tensor): Record<string, Tensor>;
+  update(tensor: (name: string) => Tensor, scalar: (name: string) => Tensor): Record<string, Tensor>;
 }
 
 function ruleOf(options: SgdOptions | AdamOptions | RmsPropOptions, weightDecay: number): Rule {
@@ -176,13 +176,13 @@ function adam(options: AdamOptions, weightDecay: number): Rule {
         ...(decoupled ? { keep: 1 - learningRate * weightDecay } : {}),
       };
     },
-    update(of, scalar) {
-      const p = of('parameter');
-      const raw = of('gradient');
+    update(tensor, scalar) {
+      const p = tensor('parameter');
+      const raw = tensor('gradient');
       const g = coupled ? add(mul(raw, scalar('clip')), mul(p, weightDecay)) : raw;
-      const m = add(mul(of('m'), b1), mul(g, coupled ? 1 - b1 : scalar('first')));
-      const v = add(mul(of('v'), b2), mul(square(g), coupled ? 1 - b2 : scalar('second')));
-      const largest = amsgrad ? maximum(of('largest'), v) : v;
+      const m = add(mul(tensor('m'), b1), mul(g, coupled ? 1 - b1 : scalar('first')));
+      const v = add(mul(tensor('v'), b2), mul(square(g), coupled ? 1 - b2 : scalar('second')));
+      const largest = amsgrad ? maximum(tensor('largest'), v) : v;
       const step = mul(div(m, add(sqrt(largest), scalar('epsilon'))), scalar('rate'));
       return {
         next_parameter: sub(decoupled ? mul(p, scalar('keep')) : p, step),
@@ -200,11 +200,11 @@ function sgd({ momentum = 0, nesterov = false }: SgdOptions, weightDecay: number
     moments: momentum === 0 ? [] : ['momentum'],
     scalars: ['rate', 'clip'],
     values: (rate, clip) => ({ rate, clip }),
-    update(of, scalar): Record<string, Tensor> {
-      const p = of('parameter');
-      const g = decayed(mul(of('gradient'), scalar('clip')), p, weightDecay);
+    update(tensor, scalar): Record<string, Tensor> {
+      const p = tensor('parameter');
+      const g = decayed(mul(tensor('gradient'), scalar('clip')), p, weightDecay);
       if (momentum === 0) return { next_parameter: sub(p, mul(g, scalar('rate'))) };
-      const velocity = add(mul(of('momentum'), momentum), g);
+      const velocity = add(mul(tensor('momentum'), momentum), g);
       const direction = nesterov ? add(g, mul(velocity, momentum)) : velocity;
       return { next_parameter: sub(p, mul(direction, scalar('rate'))), next_momentum: velocity };
     },
@@ -218,13 +218,13 @@ function rmsProp(options: RmsPropOptions, weightDecay: number): Rule {
     moments: ['v', ...(momentum === 0 ? [] : ['momentum'])],
     scalars: ['rate', 'clip'],
     values: (rate, clip) => ({ rate, clip }),
-    update(of, scalar): Record<string, Tensor> {
-      const p = of('parameter');
-      const g = decayed(mul(of('gradient'), scalar('clip')), p, weightDecay);
-      const v = add(mul(of('v'), alpha), mul(square(g), 1 - alpha));
+    update(tensor, scalar): Record<string, Tensor> {
+      const p = tensor('parameter');
+      const g = decayed(mul(tensor('gradient'), scalar('clip')), p, weightDecay);
+      const v = add(mul(tensor('v'), alpha), mul(square(g), 1 - alpha));
       const scaled = div(g, add(sqrt(v), epsilon));
       if (momentum === 0) return { next_parameter: sub(p, mul(scaled, scalar('rate'))), next_v: v };
-      const velocity = add(mul(of('momentum'), momentum), scaled);
+      const velocity = add(mul(tensor('momentum'), momentum), scaled);
       return { next_parameter: sub(p, mul(velocity, scalar('rate'))), next_v: v, next_momentum: velocity };
     },
   };

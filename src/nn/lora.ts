@@ -100,8 +100,8 @@ const ownNumber = (patterns: Readonly<Record<string, number>> = {}, name: string
 
 /** A module's rank, and the factor of its B·A. */
 function scaling({ alpha, alphaPattern, rankStabilized }: LoraOptions, name: string, rank: number) {
-  const own = ownNumber(alphaPattern, name) ?? alpha;
-  return { rank, alpha: own, scale: loraScale({ rank, alpha: own, rankStabilized }) };
+  const moduleAlpha = ownNumber(alphaPattern, name) ?? alpha;
+  return { rank, alpha: moduleAlpha, scale: loraScale({ rank, alpha: moduleAlpha, rankStabilized }) };
 }
 
 /**

@@ -58,7 +58,7 @@ interface TensorRule {
   key: string;
   moments: readonly string[];
   scalars: readonly string[];
-  update(of: (name: string) => Tensor, scalar: (name: string) => Tensor): Record<string, Tensor>;
+  update(tensor: (name: string) => Tensor, scalar: (name: string) => Tensor): Record<string, Tensor>;
   values(learningRate: number, clip: number, step: number): Record<string, number>;
 }
 
@@ -86,9 +86,9 @@ function tensorUpdate(
     if (!program) {
       const build = (g: Graph) => {
         const shapeOf = (name: string) => (rule.moments.includes(name) ? momentShape(name, spec) : spec.shape);
-        const of = (name: string) => input(g, name, shapeOf(name));
+        const tensor = (name: string) => input(g, name, shapeOf(name));
         const scalar = (name: string) => input(g, name, []);
-        return rule.update(of, scalar);
+        return rule.update(tensor, scalar);
       };
       const scalars = Object.fromEntries(rule.scalars.map((name) => [name, scope.use(new Value('float32', []))]));
       program = { rule, scalars, bind: scope.use(trace(build)).bind };
@@ -144,11 +144,11 @@ export function adafactorUpdate(
           take,
         };
       },
-      update(of, scalar) {
-        const p = of('parameter');
-        const g = mul(of('gradient'), scalar('clip'));
+      update(tensor, scalar) {
+        const p = tensor('parameter');
+        const g = mul(tensor('gradient'), scalar('clip'));
         const squares = add(square(g), epsilon);
-        const next = (name: string, x: Tensor) => add(mul(of(name), scalar('keep')), mul(x, scalar('take')));
+        const next = (name: string, x: Tensor) => add(mul(tensor(name), scalar('keep')), mul(x, scalar('take')));
         const moments: Record<string, Tensor> = {};
         let update: Tensor;
         if (factored) {
@@ -210,10 +210,10 @@ export function muonUpdate(
       moments: ['momentum'],
       scalars: ['rate', 'clip', ...(weightDecay === 0 ? [] : ['keep'])],
       values: (rate, clip) => ({ rate: rate * ratio, clip, keep: 1 - rate * weightDecay }),
-      update(of, scalar) {
-        const p = of('parameter');
-        const g = mul(of('gradient'), scalar('clip'));
-        const average = add(mul(of('momentum'), momentum), mul(g, 1 - momentum));
+      update(tensor, scalar) {
+        const p = tensor('parameter');
+        const g = mul(tensor('gradient'), scalar('clip'));
+        const average = add(mul(tensor('momentum'), momentum), mul(g, 1 - momentum));
         const direction = nesterov ? add(mul(average, momentum), mul(g, 1 - momentum)) : average;
         const decayed = weightDecay === 0 ? p : mul(p, scalar('keep'));
         return {

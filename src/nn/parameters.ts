@@ -1,5 +1,6 @@
 /** Parameters: named tensors, one after another in one flat array, so that an optimizer updates them in one sweep. */
 
+import { keptAtOnce } from '../disposables.ts';
 import { newest } from '../engine/runtime/newest.ts';
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { allocate, Value } from '../engine/value.ts';
@@ -68,17 +69,17 @@ export function createArena(specs: readonly ParameterSpec[]): Arena {
 /** An arena's tensors from `start` to before `end`, as an arena over the same memory. Disposing of either ends both. */
 export function partOf(arena: Arena, start: number, end = arena.specs.length): Arena {
   const { specs, ranges, values, [Symbol.dispose]: dispose } = arena;
-  const own = specs.slice(start, end);
+  const partSpecs = specs.slice(start, end);
   const [from, to] = [ranges[start].start, ranges[end]?.start ?? arena.length];
   const flat = arena.flat.subarray(from, to);
   return {
-    specs: own,
+    specs: partSpecs,
     get flat() {
       return newest(flat);
     },
     length: to - from,
     ranges: ranges.slice(start, end).map((range) => ({ start: range.start - from, end: range.end - from })),
-    values: Object.fromEntries(own.map(({ name }) => [name, values[name]])),
+    values: Object.fromEntries(partSpecs.map(({ name }) => [name, values[name]])),
     [Symbol.dispose]: dispose,
   };
 }
@@ -123,6 +124,13 @@ export function importParameters(
 ): void {
   checkTensors(arena, 'the checkpoint', prefix, (name) => (Object.hasOwn(tensors, name) ? tensors[name] : undefined));
   for (const { name } of arena.specs) arena.values[name].data.set(tensors[prefix + name].data as Float32Array);
+}
+
+/** An arena with the numbers of tensors. @throws HeedError as `importParameters` does. */
+export function arenaOf(specs: readonly ParameterSpec[], tensors: Readonly<Record<string, SafetensorsTensor>>): Arena {
+  const arena = createArena(specs);
+  keptAtOnce(arena, () => importParameters(arena, tensors));
+  return arena;
 }
 
 /** Writes the parameters to a safetensors file, whole or not at all. */

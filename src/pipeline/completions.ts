@@ -46,17 +46,17 @@ export async function finalCompletions(
 ): Promise<CompletionsRow | undefined> {
   const makers = stages.filter(({ command }) => trainings[command].product === 'a language model');
   if (makers.length === 0 || settings.count === 0) return undefined;
-  const of = (name: string, { settings }: Recipe['stages'][number]) => {
+  const setting = (name: string, { settings }: Recipe['stages'][number]) => {
     const value = resolvedSettings(settings, folderOf, stages)[name];
     return typeof value === 'string' ? value : undefined;
   };
   const [first, last] = [makers[0], makers.at(-1)!];
-  const base = first.command === 'pretrain' ? [] : [{ name: 'base', model: of('model', first) ?? embeddedModel }];
+  const base = first.command === 'pretrain' ? [] : [{ name: 'base', model: setting('model', first) ?? embeddedModel }];
   const models = [
     ...base,
     ...makers.map(({ name }) => ({ name, model: resolvedSettings(`@${name}`, folderOf, stages) })),
   ];
-  const data = settings.data ?? of('data', last);
+  const data = settings.data ?? setting('data', last);
   const row: CompletionsRow = { kind: 'completions', prompts: [], models: [] };
   for (const { name, model } of models) {
     const completions = await complete(model, data, { ...settings, seed, pull, signal });

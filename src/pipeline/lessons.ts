@@ -70,14 +70,18 @@ function sourceOf(
   }
 }
 
-const judgments = (count: unknown, of: string, by: Teacher): TeachingSource => ({
+const judgments = (count: unknown, subject: string, by: Teacher): TeachingSource => ({
   kind: 'judgments',
-  words: `${typeof count === 'number' ? `${amount(count)} ` : ''}${count === 1 ? 'comparison' : 'comparisons'} of its ${of} by ${by.words}`,
+  words: `${typeof count === 'number' ? `${amount(count)} ` : ''}${count === 1 ? 'comparison' : 'comparisons'} of its ${subject} by ${by.words}`,
   note: `${typeof count === 'number' ? `${amount(count)} ` : ''}by ${by.note}`,
   isOwn: true,
 });
 
 const amount = (count: number): string => count.toLocaleString('en-US');
+
+const lessonOf =
+  (kind: TeachingSource['kind'], isOwn: boolean) =>
+  (words: string, note: string): TeachingSource => ({ kind, words, note, isOwn });
 
 /** Judgments in a file, or made by an earlier stage. */
 function given({ data }: Config): TeachingSource | undefined {
@@ -87,14 +91,14 @@ function given({ data }: Config): TeachingSource | undefined {
 }
 
 function demonstrations(command: string, { data, demonstrations: count, teacher }: Config): TeachingSource {
-  const of = (words: string, note: string): TeachingSource => ({ kind: 'demonstrations', words, note, isOwn: false });
-  if (command === 'distill') return of(`the model ${stageLabel(teacher)}`, stageLabel(teacher));
+  const source = lessonOf('demonstrations', false);
+  if (command === 'distill') return source(`the model ${stageLabel(teacher)}`, stageLabel(teacher));
   const what = command === 'pretrain' ? 'texts' : 'demonstrations';
   if (typeof data === 'string') {
-    return of(`the ${what} ${data.startsWith('@') ? 'of' : 'in'} ${stageLabel(data)}`, stageLabel(data));
+    return source(`the ${what} ${data.startsWith('@') ? 'of' : 'in'} ${stageLabel(data)}`, stageLabel(data));
   }
-  if (typeof count === 'number') return of(`${amount(count)} ${what}`, amount(count));
-  return of(`${what} of the embedded world`, 'of the embedded world');
+  if (typeof count === 'number') return source(`${amount(count)} ${what}`, amount(count));
+  return source(`${what} of the embedded world`, 'of the embedded world');
 }
 
 function steps({ data }: Config): TeachingSource {
@@ -104,12 +108,12 @@ function steps({ data }: Config): TeachingSource {
 }
 
 function reward({ reward: named = 'reviews', env, agent }: Config): TeachingSource {
-  const of = (words: string, note: string): TeachingSource => ({ kind: 'reward', words, note, isOwn: true });
+  const source = lessonOf('reward', true);
   if (named === 'episode' || env !== undefined || agent !== undefined) {
-    return of('the rewards of its environment', 'of the environment');
+    return source('the rewards of its environment', 'of the environment');
   }
-  if (named === 'reviews') return of('the true reward of its completions', 'the true one');
-  return of(`the reward ${stageLabel(named)}`, stageLabel(named));
+  if (named === 'reviews') return source('the true reward of its completions', 'the true one');
+  return source(`the reward ${stageLabel(named)}`, stageLabel(named));
 }
 
 /** Who judges: in a sentence, and in a box. */

@@ -27,7 +27,7 @@ export interface MeasuredChange {
   to: number;
   format(value: number): string;
   /** What a share is of: accuracies of different kinds stand in one column. */
-  of?: string;
+  note?: string;
   /** Its 95 % interval, of a share. */
   interval?: readonly number[];
 }
@@ -65,7 +65,7 @@ interface Measure {
   name: string;
   metric: string;
   format?: (value: number) => string;
-  of?: (stage: Stage) => string;
+  note?: (stage: Stage) => string;
   /** Only the last value means something: a running mean, or what says nothing before the first step. */
   lastOnly?: boolean;
 }
@@ -83,20 +83,20 @@ const measures: Measure[] = [
     metric: 'reward/held_out_accuracy',
     format: share,
     lastOnly: true,
-    of: () => 'of random pairs of clips',
+    note: () => 'of random pairs of clips',
   },
   {
     name: 'accuracy',
     metric: 'accuracy/eval',
     format: share,
-    of: ({ command }) => (command === 'process' ? 'of held-out steps' : 'of held-out comparisons'),
+    note: ({ command }) => (command === 'process' ? 'of held-out steps' : 'of held-out comparisons'),
   },
   {
     name: 'accuracy',
     metric: 'eval/rewards/accuracies',
     format: share,
     lastOnly: true,
-    of: () => 'of held-out comparisons',
+    note: () => 'of held-out comparisons',
   },
   { name: 'choices foreseen', metric: 'reward/foreseen', format: share, lastOnly: true },
   { name: 'KL', metric: 'eval/kl', lastOnly: true },
@@ -104,11 +104,11 @@ const measures: Measure[] = [
 
 /** What a stage changed, in the order of the report's columns. */
 export function changesOf({ stage, rows, result }: BegunStage): MeasuredChange[] {
-  const measured = measures.flatMap(({ name, metric, format = fixed, of, lastOnly }): MeasuredChange[] => {
+  const measured = measures.flatMap(({ name, metric, format = fixed, note, lastOnly }): MeasuredChange[] => {
     const seen = rows.map((row) => row[metric]).filter(Number.isFinite);
     if (seen.length === 0) return [];
     const from = seen.length > 1 && !lastOnly ? { from: seen[0] } : {};
-    return [{ name, ...from, to: seen.at(-1)!, format, of: of?.(stage) }];
+    return [{ name, ...from, to: seen.at(-1)!, format, note: note?.(stage) }];
   });
   const known = measured.some(({ name }) => name === 'accuracy');
   // how many choices a reward foresaw is of little use where its accuracy is known
@@ -123,11 +123,13 @@ function judgedBy({ command, settings }: Stage, result: StageResult | undefined)
     interval?: number[];
   };
   if (command === 'eval policy' && winRate !== undefined) {
-    return [{ name: 'win rate', to: winRate, format: share, of: `against ${stageLabel(settings.baseline)}`, interval }];
+    return [
+      { name: 'win rate', to: winRate, format: share, note: `against ${stageLabel(settings.baseline)}`, interval },
+    ];
   }
   if (command === 'eval reward' && accuracy !== undefined) {
     return [
-      { name: 'accuracy', to: accuracy, format: share, of: `of the pairs in ${stageLabel(settings.data)}`, interval },
+      { name: 'accuracy', to: accuracy, format: share, note: `of the pairs in ${stageLabel(settings.data)}`, interval },
     ];
   }
   return [];
@@ -152,8 +154,8 @@ export function mainChange(begun: BegunStage): MeasuredChange | undefined {
 }
 
 /** A change on one line: "66.3 → 499.9", "69.5 % → 85.8 % of held-out comparisons". */
-export const inNumbers = ({ from, to, format, of }: MeasuredChange): string =>
-  `${from === undefined ? '' : `${format(from)} → `}${format(to)}${of === undefined ? '' : ` ${of}`}`;
+export const inNumbers = ({ from, to, format, note }: MeasuredChange): string =>
+  `${from === undefined ? '' : `${format(from)} → `}${format(to)}${note === undefined ? '' : ` ${note}`}`;
 
 /** From which return a stage's environment counts as solved: "solved at 475"; undefined if that is unknown. */
 export function solvedAt({ folder }: Pick<BegunStage, 'folder'>): string | undefined {

@@ -111,8 +111,8 @@ function problemsOf(
   );
   const elsewhere = on ? faultsOf({ on, command, settings, trainer: trainer as never }) : [];
   const stray = !on && trainer ? ['trainer: expected "on" with it: trl, openrlhf or verl'] : [];
-  const own = on ? [] : checked(training, settings); // the translation checks the same values
-  return [...twice, ...unknown, ...references, ...own, ...elsewhere, ...stray, ...missing(settings)];
+  const invalid = on ? [] : checked(training, settings); // the translation checks the same values
+  return [...twice, ...unknown, ...references, ...invalid, ...elsewhere, ...stray, ...missing(settings)];
 }
 
 interface JsonSchema {
@@ -140,7 +140,7 @@ function leavesOf(value: unknown, field = ''): [field: string, text: string][] {
 function wrongReferences(
   field: string,
   text: string,
-  of: { command: string; name: string },
+  taker: { command: string; name: string },
   stages: readonly Stage[],
   index: number,
 ): string[] {
@@ -157,7 +157,7 @@ function wrongReferences(
     const { product } = trainings[stages[at].command] ?? {};
     if (path) return [];
     if (!product) return [`heed ${stages[at].command} makes nothing that another stage could take`];
-    const expected = productsFor(field, of.command);
+    const expected = productsFor(field, taker.command);
     return expected && !expected.includes(product) ? [`${whole} is ${product}, not ${expected.join(' or ')}`] : [];
   });
 }

@@ -46,8 +46,8 @@ function taught(lessons: readonly TeachingStage[], begun: readonly BegunStage[])
   }
   const models = lessons.filter(({ teaches }) => !isAgent(teaches));
   const agents = lessons.filter(({ teaches }) => isAgent(teaches));
-  const learned = (learner: string, own: readonly TeachingStage[]): [string, string][] => {
-    const sources = [...new Set(own.flatMap(({ source }) => source?.words ?? []))];
+  const learned = (learner: string, lessons: readonly TeachingStage[]): [string, string][] => {
+    const sources = [...new Set(lessons.flatMap(({ source }) => source?.words ?? []))];
     return sources.length > 0 ? [[learner, listed(sources)]] : [];
   };
   const isRewardOnly = models.every(({ teaches }) => teaches === 'reward model');
@@ -101,8 +101,8 @@ function ofModels(
   const change = found && mainChange(found);
   if (!change) return [];
   const whose = policies.length > 0 ? 'the language model’s' : 'the reward model’s';
-  const of = change.of === undefined ? '' : ` ${change.of}`;
-  return [`${went(`${whose} ${change.name}`, change)}${of}`];
+  const note = change.note === undefined ? '' : ` ${change.note}`;
+  return [`${went(`${whose} ${change.name}`, change)}${note}`];
 }
 
 function ofEvaluation(begun: BegunStage): string[] {
@@ -269,10 +269,10 @@ const timeOf = (begun: readonly BegunStage[]): number =>
 function card(begun: BegunStage): Report['summary'] {
   const change = mainChange(begun);
   if (!change) return [];
-  const { name, from, to, format, of, interval } = change;
+  const { name, from, to, format, note, interval } = change;
   const solved = name === 'return' ? solvedAt(begun) : undefined;
   const notes = [
-    ...(of === undefined ? [] : [of]),
+    ...(note === undefined ? [] : [note]),
     ...(from === undefined ? [] : [`from ${format(from)}`]),
     ...(solved ? [solved] : []),
     ...(interval === undefined ? [] : [percents(interval)]),
@@ -282,7 +282,7 @@ function card(begun: BegunStage): Report['summary'] {
 
 function stagesTable(run: string, begun: readonly BegunStage[]): Table {
   const changes = begun.map(changesOf);
-  const names = COLUMNS.filter((name) => changes.some((own) => own.some((change) => change.name === name)));
+  const names = COLUMNS.filter((name) => changes.some((measured) => measured.some((change) => change.name === name)));
   const rows = begun.map((stage, i) => {
     const { name, command } = stage.stage;
     const path = join(relative(run, stage.folder), 'report.html');

@@ -4,6 +4,8 @@
  * κ and α are 1 for perfect agreement, 0 for agreement by chance, and may be negative. They are NaN if chance alone
  * would always agree (everybody chose one category), or no item was rated twice.
  */
+
+import { grouped } from '../grouped.ts';
 import { random } from '../random.ts';
 
 /** One annotator's rating of an item. */
@@ -47,10 +49,10 @@ export function fleissKappa(counts: readonly ArrayLike<number>[], options: reado
   const raters = sum(counts[0]);
   const totals = new Float64Array(counts[0].length);
   let equal = 0;
-  for (const own of counts) {
+  for (const row of counts) {
     for (let c = 0; c < totals.length; c++) {
-      equal += own[c] * (own[c] - 1);
-      totals[c] += own[c];
+      equal += row[c] * (row[c] - 1);
+      totals[c] += row[c];
     }
   }
   const chance = chanceOf(totals, totals, options) / (raters * counts.length) ** 2;
@@ -129,8 +131,8 @@ export function reliability(
   { level = 'nominal', mirror, resamples = 1000, seed = 0, groupOf = (item) => item }: ReliabilityOptions = {},
 ): Reliability {
   // few items differ in how they were rated: a resample counts how often it has each of these
-  const rated = [...byItem(ratings)].filter(([, own]) => own.length > 1);
-  const keys = rated.map(([, own]) => patternOf(own, mirror));
+  const rated = [...byItem(ratings)].filter(([, categories]) => categories.length > 1);
+  const keys = rated.map(([, categories]) => patternOf(categories, mirror));
   // sorted, so that sums come out the same to the last bit whatever the order of items and options
   const patterns = [...new Set(keys)].sort();
   const places = new Map(patterns.map((key, place) => [key, place]));
@@ -160,22 +162,15 @@ export function reliability(
 }
 
 /** Ratings of an item as a text: the same for any order of the ratings and, with `mirror`, of the item's options. */
-function patternOf(own: readonly number[], mirror: Mirror | undefined): string {
+function patternOf(ratings: readonly number[], mirror: Mirror | undefined): string {
   const sorted = (categories: readonly number[]) => categories.toSorted((a, b) => a - b).join();
-  const [one, other] = [sorted(own), sorted(mirror ? own.map(mirror) : own)];
+  const [one, other] = [sorted(ratings), sorted(mirror ? ratings.map(mirror) : ratings)];
   return one < other ? one : other;
 }
 
 /** Categories by item. */
-function byItem(ratings: readonly Rating[]): Map<number, number[]> {
-  const items = new Map<number, number[]>();
-  for (const { item, category } of ratings) {
-    const own = items.get(item);
-    if (own) own.push(category);
-    else items.set(item, [category]);
-  }
-  return items;
-}
+const byItem = (ratings: readonly Rating[]): Map<number, number[]> =>
+  new Map([...grouped(ratings, ({ item }) => item)].map(([item, all]) => [item, all.map(({ category }) => category)]));
 
 /** `times`: how often each item occurs; once by default. */
 function alphaOf(
@@ -184,16 +179,16 @@ function alphaOf(
   mirror: Mirror = (category) => category,
   times?: ArrayLike<number>,
 ): number {
-  const size = 1 + items.reduce((most, own) => own.reduce((a, b) => Math.max(a, b, mirror(b)), most), -1);
+  const size = 1 + items.reduce((most, categories) => categories.reduce((a, b) => Math.max(a, b, mirror(b)), most), -1);
   // coincidences of two categories in an item, each pair weighted by 1 / (ratings − 1)
   const pairs = new Float64Array(size * size);
   const totals = new Float64Array(size);
-  for (const [item, own] of items.entries()) {
-    if (own.length < 2) continue;
+  for (const [item, rated] of items.entries()) {
+    if (rated.length < 2) continue;
     const occurrences = times?.[item] ?? 1;
-    for (const [i, a] of own.entries()) {
+    for (const [i, a] of rated.entries()) {
       totals[a] += occurrences;
-      for (const [j, b] of own.entries()) if (i !== j) pairs[a * size + b] += occurrences / (own.length - 1);
+      for (const [j, b] of rated.entries()) if (i !== j) pairs[a * size + b] += occurrences / (rated.length - 1);
     }
   }
   const inBoth = totals.map((total, category) => (total + totals[mirror(category)]) / 2);

@@ -90,7 +90,7 @@ export function dawidSkene(
     for (const [r, { category }] of ratings.entries()) {
       for (let k = 0; k < size; k++) confusion[(person[r] * size + k) * size + category] += truth[item[r] * size + k];
     }
-    if (exchangeable > 1) eachRow(confusion, size * size, (own) => poolConfusion(own, size, exchangeable));
+    if (exchangeable > 1) eachRow(confusion, size * size, (matrix) => poolConfusion(matrix, size, exchangeable));
     eachRow(confusion, size, normalize);
     shares.fill(1);
     // gold items may have been chosen by their category

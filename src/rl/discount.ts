@@ -26,19 +26,15 @@ export function discountIn(source: EnvironmentSource, seed: number): number {
 
 /** The length of the first episode of random play that is cut, if one is. */
 function limitOfRandomPlay(source: EnvironmentSource, seed: number): number | undefined {
-  const environment = createVectorEnvironment(source.batch(1), seed);
+  using environment = createVectorEnvironment(source.batch(1), seed);
   const draw = random(seed, 'actions');
   const action = new Float32Array(environment.actionSize);
   environment.reset();
-  try {
-    for (let t = 0; t < TRIED; t++) {
-      const { length } = environment.episodes[0];
-      uniformActions(environment, draw, environment.observations, action);
-      environment.step(action);
-      if (environment.truncated[0]) return length + 1;
-    }
-    return undefined;
-  } finally {
-    environment[Symbol.dispose]();
+  for (let t = 0; t < TRIED; t++) {
+    const { length } = environment.episodes[0];
+    uniformActions(environment, draw, environment.observations, action);
+    environment.step(action);
+    if (environment.truncated[0]) return length + 1;
   }
+  return undefined;
 }

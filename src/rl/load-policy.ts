@@ -39,12 +39,8 @@ export async function loadPolicy(folder: string, options: LoadPolicyOptions = {}
   const { step, seed, python } = parseOptions(z.object(checkpointShape), options);
   if (isSavedPolicy(folder)) return createControlPolicy(readPolicy(folder), { seed });
   const settings = controlSettings(folder);
-  const environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
-  try {
-    return createControlPolicy(readRunPolicy(folder, environment, { step }).policy, { seed });
-  } finally {
-    environment[Symbol.dispose]();
-  }
+  using environment = await openEnvironment(settings.env, { ...worldOf(settings), ...(python && { python }) });
+  return createControlPolicy(readRunPolicy(folder, environment, { step }).policy, { seed });
 }
 
 const networkSchema = z.object({

@@ -4,7 +4,7 @@ import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../en
 import { type Box, type Discrete, type Space, sizeOf } from '../env/environment.ts';
 import { checkFormat } from '../file-format.ts';
 import { createFolder } from '../files.ts';
-import { type Arena, createArena, createParameters, exportParameters, importParameters } from '../nn/parameters.ts';
+import { type Arena, arenaOf, createParameters, exportParameters } from '../nn/parameters.ts';
 import { existsSync, join } from '../node.ts';
 import { checkSaved } from '../options.ts';
 import { random } from '../random.ts';
@@ -48,14 +48,7 @@ const GAIN = 1; // seed of initial weights, which are all replaced
 /** Builds the network of a snapshot. The caller disposes of its parameters. */
 export function actorOf({ tensors, ...description }: PolicySnapshot): ActorNetwork {
   const { network, specs } = networkOf(description);
-  const parameters = createArena(specs);
-  try {
-    importParameters(parameters, tensors);
-  } catch (error) {
-    parameters[Symbol.dispose]();
-    throw error;
-  }
-  return { network, parameters };
+  return { network, parameters: arenaOf(specs, tensors) };
 }
 
 function networkOf(snapshot: Omit<PolicySnapshot, 'tensors'>, { gain = GAIN, initialDeviation }: InitialWeights = {}) {
@@ -99,13 +92,7 @@ export function untrained(
   return { ...snapshot, tensors, statistics: statistics && fresh };
 }
 
-const FILE = 'policy.safetensors';
-const FORMAT = 'heed policy 1';
-
-type Saved = Omit<PolicySnapshot, 'tensors' | 'observationSpace' | 'actionSpace'> & {
-  observationSpace: PlainSpace;
-  actionSpace: PlainSpace;
-};
+const FILE: SnapshotFile = { name: 'policy.safetensors', kind: 'policy', format: 'heed policy 1' };
 
 /**
  * Writes a policy as `policy.safetensors` to a folder, which is created if needed: `loadPolicy(folder)` makes the same
@@ -115,39 +102,65 @@ type Saved = Omit<PolicySnapshot, 'tensors' | 'observationSpace' | 'actionSpace'
  */
 export function savePolicy(folder: string, policy: { snapshot(): PolicySnapshot }): void {
   checkSaved('savePolicy', folder, 'policy', policy, 'snapshot');
-  const { tensors, ...description } = policy.snapshot();
-  const plain = { ...description, observationSpace: plainSpace(description.observationSpace) };
-  const text = toJson({ ...plain, actionSpace: plainSpace(description.actionSpace) }, 'the policy');
-  createFolder(folder);
-  writeSafetensors(join(folder, FILE), tensors, { format: FORMAT, policy: text });
+  writeSnapshot(FILE, folder, policy.snapshot());
 }
 
 /** Whether a folder holds a saved policy. */
-export const isSavedPolicy = (folder: string): boolean => existsSync(join(folder, FILE));
+export const isSavedPolicy = (folder: string): boolean => existsSync(join(folder, FILE.name));
 
 /**
  * Reads a policy that `savePolicy` wrote.
  * @throws HeedError if there is no such file, or it is of another format.
  */
-export function readPolicy(folder: string): PolicySnapshot {
-  const path = join(folder, FILE);
+export const readPolicy = (folder: string): PolicySnapshot =>
+  readSnapshot(FILE, folder, 'Pass the folder of a run, or one that a policy was saved to.');
+
+/** Spaces and tensors, and what else is known of a policy or a reward. */
+interface Snapshot {
+  observationSpace: Box;
+  actionSpace: Space;
+  tensors: Readonly<Record<string, SafetensorsTensor>>;
+}
+
+/** The file of a saved policy or reward in its folder. */
+export interface SnapshotFile {
+  name: string;
+  kind: 'policy' | 'reward';
+  format: string;
+}
+
+/** Writes a snapshot to a folder, which is created if needed. */
+export function writeSnapshot({ name, kind, format }: SnapshotFile, folder: string, snapshot: Snapshot): void {
+  const { tensors, ...description } = snapshot;
+  const plain = { ...description, observationSpace: plainSpace(description.observationSpace) };
+  const text = toJson({ ...plain, actionSpace: plainSpace(description.actionSpace) }, `the ${kind}`);
+  createFolder(folder);
+  writeSafetensors(join(folder, name), tensors, { format, [kind]: text });
+}
+
+/** Reads what `writeSnapshot` wrote. @throws HeedError if there is no such file, or it is of another format. */
+export function readSnapshot<S extends Snapshot>(
+  { name, kind, format }: SnapshotFile,
+  folder: string,
+  hint: string,
+): S {
+  const path = join(folder, name);
   const { metadata, tensors } = readSafetensors(path);
-  const hint = 'Pass the folder of a run, or one that a policy was saved to.';
-  checkFormat(path, 'a policy', metadata.format, FORMAT, hint);
-  const saved = fromJson(metadata.policy) as Saved;
+  checkFormat(path, `a ${kind}`, metadata.format, format, hint);
+  const saved = fromJson(metadata[kind]) as { observationSpace: PlainSpace; actionSpace: PlainSpace };
   const [observationSpace, actionSpace] = [saved.observationSpace, saved.actionSpace].map(spaceOf);
-  return { ...saved, observationSpace: observationSpace as Box, actionSpace, tensors };
+  return { ...saved, observationSpace, actionSpace, tensors } as Snapshot as S;
 }
 
 /** A space as plain data: JSON has no typed arrays. */
-export type PlainSpace = Discrete | (Omit<Box, 'low' | 'high'> & { low: number[]; high: number[] });
+type PlainSpace = Discrete | (Omit<Box, 'low' | 'high'> & { low: number[]; high: number[] });
 
 /** A space as plain data. */
-export const plainSpace = (space: Space): PlainSpace =>
+const plainSpace = (space: Space): PlainSpace =>
   space.kind === 'discrete' ? space : { ...space, low: [...space.low], high: [...space.high] };
 
 /** The inverse of `plainSpace`. */
-export const spaceOf = (plain: PlainSpace): Space =>
+const spaceOf = (plain: PlainSpace): Space =>
   plain.kind === 'discrete'
     ? plain
     : { ...plain, low: Float32Array.from(plain.low), high: Float32Array.from(plain.high) };

@@ -157,9 +157,9 @@ function* createSteps(
       frozen: criticParameters.values,
     }),
   );
-  function smaller(of: typeof critics, observations: Tensor, action: Tensor): Tensor {
+  function smaller(pair: typeof critics, observations: Tensor, action: Tensor): Tensor {
     const both = concat([observations, action], 1);
-    return minimum(of[0].apply(both), of[1].apply(both));
+    return minimum(pair[0].apply(both), pair[1].apply(both));
   }
 
   function criticLoss(inputs: TensorsOf<typeof batch>) {

@@ -7,6 +7,7 @@
  * The critic learns by Adam. Run it: heed rl --algorithm trpo --env CartPole-v1
  */
 import { Disposables } from '../disposables.ts';
+import { dot } from '../dot.ts';
 import { gradients } from '../engine/gradient.ts';
 import { input, type Tensor } from '../engine/graph.ts';
 import { add, exp, mul, neg, stopGradient, sub } from '../engine/ops/elementwise.ts';
@@ -221,7 +222,7 @@ export function createFisher(policy: PolicyNetwork, actor: Arena, observations: 
       { singleThread: isSmallPass(actor, observations.shape[0]) },
     ),
   );
-  const named = (arena: Arena, name: (of: string) => string) =>
+  const named = (arena: Arena, name: (parameter: string) => string) =>
     Object.fromEntries(actor.specs.map((spec) => [name(spec.name), arena.values[spec.name]]));
   const binding = scope.use(
     program.bind(
@@ -266,10 +267,4 @@ export async function conjugateGradient(
     squares = next;
   }
   return x;
-}
-
-function dot(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let total = 0;
-  for (let i = 0; i < a.length; i++) total += a[i] * b[i];
-  return total;
 }

@@ -5,20 +5,8 @@
 
 import { readSafetensors, type SafetensorsTensor, safetensorsParts } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
-import { fileError, isSystemError, syncFolder, writeFileAtomic } from '../files.ts';
-import {
-  closeSync,
-  createHash,
-  existsSync,
-  join,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-} from '../node.ts';
+import { fileError, isSystemError, readText, sha256OfFile, syncFolder, writeFileAtomic } from '../files.ts';
+import { createHash, existsSync, join, mkdirSync, readdirSync, renameSync, rmSync } from '../node.ts';
 import { decode, encode } from './json.ts';
 
 /** A checkpoint as `Run.loadCheckpoint` reads it. */
@@ -161,12 +149,7 @@ interface Body {
 /** The content of a checkpoint's state.json, which matches its own checksum. */
 function readBody(folder: string): Body {
   const path = join(folder, STATE);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
+  const text = readText(path);
   let parsed: Body & { sha256: string };
   try {
     parsed = JSON.parse(text);
@@ -181,7 +164,7 @@ function readBody(folder: string): Body {
 function read(folder: string): Omit<RunCheckpoint, 'warnings'> & { rows: RowLengths } {
   const body = readBody(folder);
   const tensors = join(folder, TENSORS);
-  if (fileSha256(tensors) !== body.tensors) throw new HeedError(`"${tensors}" does not match its checksum.`);
+  if (sha256OfFile(tensors) !== body.tensors) throw new HeedError(`"${tensors}" does not match its checksum.`);
   return { step: body.step, state: decode(body.state), tensors: readSafetensors(tensors).tensors, rows: body.rows };
 }
 
@@ -210,20 +193,5 @@ function* hashed(parts: Iterable<Uint8Array>, hash: ReturnType<typeof createHash
       hash.update(part);
       yield part;
     }
-  }
-}
-
-function fileSha256(path: string): string {
-  let file: number | undefined;
-  try {
-    file = openSync(path, 'r');
-    const hash = createHash('sha256');
-    const part = new Uint8Array(PART);
-    for (let read = readSync(file, part); read > 0; read = readSync(file, part)) hash.update(part.subarray(0, read));
-    return hash.digest('hex');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  } finally {
-    if (file !== undefined) closeSync(file);
   }
 }

@@ -1,7 +1,7 @@
 /** A lock file: it names the process that writes a run, so that no second one does. */
 
 import { HeedError } from '../error.ts';
-import { fileError, isSystemError } from '../files.ts';
+import { fileError, isSystemError, readTextIfThere } from '../files.ts';
 import {
   closeSync,
   fsyncSync,
@@ -37,7 +37,7 @@ export function lock(folder: string, inUse = runInUse(folder)): () => void {
   const path = join(resolve(folder), LOCK);
   const me: Holder = { pid: process.pid, host: hostname(), started: processStart(process.pid) };
   while (!create(path, JSON.stringify(me))) {
-    const text = read(path);
+    const text = readTextIfThere(path);
     if (text === undefined) continue; // released just now
     const holder = parse(text);
     if (isAlive(path, holder)) throw inUse(nameOf(holder), path);
@@ -63,7 +63,7 @@ export const isWritten = (folder: string): boolean => writtenSince(folder) !== u
 /** When the living process that writes a run began to, in milliseconds since 1970; undefined if there is none. */
 export function writtenSince(folder: string): number | undefined {
   const path = join(resolve(folder), LOCK);
-  const text = read(path);
+  const text = readTextIfThere(path);
   if (text === undefined || !isAlive(path, parse(text))) return undefined;
   return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }
@@ -82,15 +82,6 @@ function create(path: string, text: string): boolean {
   }
 }
 
-function read(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    if (isSystemError(error) && error.code === 'ENOENT') return undefined;
-    throw fileError(error, 'read', path);
-  }
-}
-
 /** Renames the lock before removing it: if two processes find a dead one's lock, only one wins. */
 function takeAway(path: string, text: string): void {
   const aside = `${path}.${process.pid}.tmp`;
@@ -100,7 +91,7 @@ function takeAway(path: string, text: string): void {
     if (isSystemError(error) && error.code === 'ENOENT') return;
     throw fileError(error, 'remove', path);
   }
-  if (read(aside) === text) rmSync(aside);
+  if (readTextIfThere(aside) === text) rmSync(aside);
   else renameSync(aside, path); // another process was faster; this is its lock
 }
 

@@ -62,12 +62,12 @@ export function createProgress({
   shares = [],
   stream = process.stderr,
   env = process.env,
-  now = () => performance.now(),
+  now: clock = () => performance.now(),
 }: ProgressOptions = {}): Progress {
   const live = stream.isTTY === true && env.TERM !== 'dumb';
   const color = live && !env.NO_COLOR;
   const every = live ? 100 : 10_000;
-  const began = now();
+  const began = clock();
   const past: { time: number; step: number }[] = [{ time: began, step: from }];
   let step = from;
   let metrics: Readonly<Record<string, number>> = {};
@@ -121,7 +121,7 @@ export function createProgress({
     update(to, latest) {
       step = to;
       if (latest) metrics = latest;
-      const time = now();
+      const time = clock();
       // half a second apart: recent enough, and few
       if (time - past[past.length - 1].time >= 500) past.push({ time, step });
       // in a log, the last step is left to the end, which knows how long it all took
@@ -130,10 +130,10 @@ export function createProgress({
     note(text) {
       if (live && drawnWidth > 0) stream.write(`\r${' '.repeat(drawnWidth)}\r`);
       stream.write(`${live ? text : stripVTControlCharacters(text)}\n`);
-      if (live && drawnWidth > 0) draw(now());
+      if (live && drawnWidth > 0) draw(clock());
     },
     done(seconds) {
-      const time = now();
+      const time = clock();
       draw(time, seconds ?? (time - began) / 1000);
       if (live) stream.write('\n');
       drawnWidth = 0;

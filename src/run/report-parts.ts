@@ -137,7 +137,7 @@ export const counted = (n: number, what: string, sampledFrom: number | undefined
 export function sampleCaption(rows: readonly MetricsRow[], what: string): string {
   const first = rows.find((row) => 'data/heldOutOf' in row);
   if (!first) return '';
-  const of = `Held out: the same ${first['data/heldOut']} of ${first['data/heldOutOf']} ${what} each time, sampled by the seed`;
+  const heldOut = `Held out: the same ${first['data/heldOut']} of ${first['data/heldOutOf']} ${what} each time, sampled by the seed`;
   const last = rows.findLast((row) => 'data/heldOut' in row)!;
-  return ` ${of}${'data/heldOutOf' in last ? '' : '; at the end all'}.`;
+  return ` ${heldOut}${'data/heldOutOf' in last ? '' : '; at the end all'}.`;
 }

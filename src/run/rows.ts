@@ -1,7 +1,7 @@
 /** Files with one JSON object per line (JSON Lines) that stay readable if a write is killed halfway. */
 
 import { HeedError, messageOf } from '../error.ts';
-import { fileError, writeAll } from '../files.ts';
+import { fileError, onDisk, writeAll } from '../files.ts';
 import {
   closeSync,
   existsSync,
@@ -27,13 +27,7 @@ const NEWLINE = 0x0a;
 
 /** Opens a file to append rows, and drops a half-written last row. */
 export function openRows(path: string): RowFile {
-  const guarded = <T>(act: () => T): T => {
-    try {
-      return act();
-    } catch (error) {
-      throw fileError(error, 'write', path);
-    }
-  };
+  const guarded = <T>(act: () => T): T => onDisk('write', path, act);
   const file = guarded(() => openSync(path, 'a+'));
   let length = guarded(() => fstatSync(file).size);
   const cutTo = (bytes: number) => {
@@ -83,12 +77,7 @@ function endOfLastRow(file: number, length: number): number {
  */
 export function* readRows(path: string): Generator<Record<string, unknown>> {
   if (!existsSync(path)) return;
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
+  const bytes = onDisk('read', path, () => readFileSync(path));
   let line = 1;
   for (
     let begin = 0, end = bytes.indexOf(NEWLINE);

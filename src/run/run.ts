@@ -13,7 +13,7 @@ import { z } from 'zod';
 import type { SafetensorsTensor } from '../engine/safetensors.ts';
 import { HeedError, messageOf } from '../error.ts';
 import { checkFormat } from '../file-format.ts';
-import { createFolder, fileError, isSystemError, writeFileAtomic } from '../files.ts';
+import { createFolder, isSystemError, onDisk, readTextIfThere, writeFileAtomic } from '../files.ts';
 import { broughtFile, join, mkdirSync, readdirSync, readFileSync } from '../node.ts';
 import { plugins } from '../plugins.ts';
 import { type RunCheckpoint, readCheckpoint, setAside, tidyCheckpoints, writeCheckpoint } from './checkpoint.ts';
@@ -70,8 +70,8 @@ export function createRun(folder: string | undefined, { name, command, config, s
   const started = new Date();
   const versions = { heed: version(), node: process.versions.node, platform: `${process.platform}-${process.arch}` };
   const needed = plugins();
-  const own = needed.length > 0 ? { plugins: needed } : {};
-  const info: RunInfo = { name, command, config, seed, ...own, versions, started: started.toISOString() };
+  const needs = needed.length > 0 ? { plugins: needed } : {};
+  const info: RunInfo = { name, command, config, seed, ...needs, versions, started: started.toISOString() };
   const text = `${JSON.stringify(JSON.parse(toJson({ format: FORMAT, ...info }, 'the run')), null, 2)}\n`;
   const path = folder === undefined ? newFolder(name, started) : folder;
   createFolder(path);
@@ -224,12 +224,8 @@ export function isRun(folder: string): boolean {
 /** A run's config.json, checked. @throws HeedError if the folder is not a run. */
 export function readInfo(folder: string): RunInfo {
   const path = join(folder, CONFIG);
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    const missing = isSystemError(error) && (error.code === 'ENOENT' || error.code === 'ENOTDIR');
-    if (!missing) throw fileError(error, 'read', path);
+  const text = readTextIfThere(path);
+  if (text === undefined) {
     throw new HeedError(`"${folder}" is not a run: it has no ${CONFIG}.`, {
       hint: 'Give the folder of a run, such as one in "runs".',
     });
@@ -280,12 +276,12 @@ export function checkEmpty(folder: string): void {
 }
 
 /** Creates a new folder `runs/<time>-<name>`. */
-export function newFolder(name: string, now = new Date()): string {
+export function newFolder(name: string, date = new Date()): string {
   const two = (n: number) => String(n).padStart(2, '0');
-  const day = `${now.getFullYear()}${two(now.getMonth() + 1)}${two(now.getDate())}`;
-  const time = `${two(now.getHours())}${two(now.getMinutes())}${two(now.getSeconds())}`;
+  const day = `${date.getFullYear()}${two(date.getMonth() + 1)}${two(date.getDate())}`;
+  const time = `${two(date.getHours())}${two(date.getMinutes())}${two(date.getSeconds())}`;
   const plain = name.replaceAll(/[^\p{L}\p{N}_-]+/gu, '-').slice(0, 60) || 'run';
-  try {
+  return onDisk('create a folder in', 'runs', () => {
     mkdirSync('runs', { recursive: true });
     for (let n = 1; ; n++) {
       const path = join('runs', `${day}-${time}-${plain}${n > 1 ? `-${n}` : ''}`);
@@ -296,9 +292,7 @@ export function newFolder(name: string, now = new Date()): string {
         if (!isSystemError(error) || error.code !== 'EEXIST') throw error;
       }
     }
-  } catch (error) {
-    throw fileError(error, 'create a folder in', 'runs');
-  }
+  });
 }
 
 /** Version of heed. */

@@ -102,7 +102,7 @@ export interface ServeContext {
   /** Whether the server is closing: it takes no new requests. */
   isDraining(): boolean;
   /** Milliseconds since 1970. */
-  now(): number;
+  clock(): number;
 }
 
 /** Who sends a request. */

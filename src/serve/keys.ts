@@ -112,11 +112,11 @@ const dayOf = (time: number) => new Date(time).toISOString().slice(0, 10);
 const DAY = 24 * 3600 * 1000;
 
 /** Counts tokens that a key has used. */
-export async function countUsage(database: Database, key: string, usage: Usage, now: number): Promise<void> {
+export async function countUsage(database: Database, key: string, usage: Usage, time: number): Promise<void> {
   const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage;
   await database
     .insertInto('usage')
-    .values({ key, day: dayOf(now), promptTokens, completionTokens })
+    .values({ key, day: dayOf(time), promptTokens, completionTokens })
     .onConflict((conflict) =>
       conflict.columns(['key', 'day']).doUpdateSet(({ eb }) => ({
         promptTokens: eb('usage.promptTokens', '+', promptTokens),
@@ -131,7 +131,7 @@ export async function countUsage(database: Database, key: string, usage: Usage, 
  *
  * @throws ApiError 429 if its day or its budget is used up.
  */
-export async function checkQuota(database: Database, key: ServeKey, now: number): Promise<number | undefined> {
+export async function checkQuota(database: Database, key: ServeKey, time: number): Promise<number | undefined> {
   const { id, tokensPerDay, budget } = key;
   if (tokensPerDay === null && budget === null) return undefined;
   const rows = await database.selectFrom('usage').selectAll().where('key', '=', id).execute();
@@ -144,11 +144,11 @@ export async function checkQuota(database: Database, key: ServeKey, now: number)
       code: 'insufficient_quota',
     });
   }
-  const today = tokens(rows.filter(({ day }) => day === dayOf(now)));
+  const today = tokens(rows.filter(({ day }) => day === dayOf(time)));
   if (tokensPerDay !== null && today >= tokensPerDay) {
     throw new ApiError(429, `The key "${key.name}" has used its ${tokensPerDay} tokens of today.`, {
       code: 'rate_limit_exceeded',
-      headers: { 'retry-after': String(Math.ceil((DAY - (now % DAY)) / 1000)) },
+      headers: { 'retry-after': String(Math.ceil((DAY - (time % DAY)) / 1000)) },
     });
   }
   return tokensPerDay === null ? undefined : tokensPerDay - today;

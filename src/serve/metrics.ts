@@ -9,12 +9,12 @@ import { route } from './route.ts';
 /** Counts requests, tokens and models, and shows the counts to keys with the scope `admin`. */
 export function createServeMetrics(
   context: ServeContext,
-  options: Omit<ObserveOptions, 'requesterOf' | 'now'> = {},
+  options: Omit<ObserveOptions, 'requesterOf' | 'clock'> = {},
 ): { observe: MiddlewareHandler; routes: Hono<Env> } {
   const metrics = createMetrics();
   const observe = observeRequests(metrics, {
     ...options,
-    now: context.now,
+    clock: context.clock,
     requesterOf: (c) => ({ key: requestOf(c)?.name }),
   });
   const tokens = metrics.counter('tokens_total', 'Tokens of finished completions.');

@@ -51,9 +51,9 @@ type KeyEnv = { Variables: { caller: Caller; key?: ServeKey } };
  * Finds the caller by the key. Without keys, this machine may do everything; behind a proxy that is trusted, everybody
  * comes from this machine, and needs a key.
  */
-export function identifyKey({ database, openPaths, now }: ServeContext, { host, trustProxy }: Access) {
+export function identifyKey({ database, openPaths, clock }: ServeContext, { host, trustProxy }: Access) {
   const message = 'Too many wrong keys came from your address.';
-  const failures = createRateLimit({ perMinute: 30, message, now });
+  const failures = createRateLimit({ perMinute: 30, message, clock });
   const refuse = (message: string) => new ApiError(401, message, { code: 'invalid_api_key' });
   return identify(
     async (c) => {
@@ -80,8 +80,8 @@ const callerOf = (allowed: readonly Scope[], key?: ServeKey): Caller => ({
 });
 
 /** Keeps to the requests in a minute and the tokens of a key. */
-export function limitKey({ database, limits, now }: ServeContext): MiddlewareHandler<KeyEnv> {
-  const take = createBuckets(60, now);
+export function limitKey({ database, limits, clock }: ServeContext): MiddlewareHandler<KeyEnv> {
+  const take = createBuckets(60, clock);
   return async (c, next) => {
     const key = c.get('key');
     if (!key) return next();
@@ -94,7 +94,7 @@ export function limitKey({ database, limits, now }: ServeContext): MiddlewareHan
       const seconds = Math.ceil(60 / most);
       throw tooMany(`The key "${key.name}" may send ${most} requests a minute.`, { seconds });
     }
-    const tokens = await checkQuota(database, key, now());
+    const tokens = await checkQuota(database, key, clock());
     if (tokens !== undefined) {
       c.header('x-ratelimit-limit-tokens', String(key.tokensPerDay));
       c.header('x-ratelimit-remaining-tokens', String(tokens));

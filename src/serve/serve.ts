@@ -133,7 +133,7 @@ const HOUR = 3600 * 1000;
  * it without a key.
  */
 export async function serve(input: ServeInput = {}): Promise<Server> {
-  const { model, models, signal, now = () => Date.now(), learn, redact, ...others } = input;
+  const { model, models, signal, now: clock = () => Date.now(), learn, redact, ...others } = input;
   const { onNotice = () => {}, onRequest, onRefusal, ...options } = others;
   const settings = parseOptions(serveSchema, options);
   const { folder, host, port } = settings;
@@ -161,7 +161,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     resolvePrecision(settings.precision, 0); // what the machine lacks shows before the first request
     const speculate = await openGuesses(settings, (end) => ends.push(end));
     const shelf = await createShelf(database, sources, {
-      now,
+      clock,
       onNotice,
       memory: settings.modelMemory * GIB,
       shareWeights: settings.shareWeights,
@@ -179,7 +179,7 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
       shelf,
       database,
       onNotice,
-      now,
+      clock,
       hooks: { headers: [], completion: [], usage: [], settle: [], forget: [] },
       openPaths: new Set(),
       keepDays: settings.keepDays,
@@ -196,7 +196,9 @@ export async function serve(input: ServeInput = {}): Promise<Server> {
     const book = await openBook(context, settings.feedback);
     let learner: Learner | undefined;
     const feedback = feedbackRoutes(context, book, () => learner);
-    context.hooks.usage.push((key, usage) => (key === undefined ? undefined : countUsage(database, key, usage, now())));
+    context.hooks.usage.push((key, usage) =>
+      key === undefined ? undefined : countUsage(database, key, usage, clock()),
+    );
     if (settings.logText) {
       context.hooks.completion.push(({ id, messages, choices }) =>
         onNotice(`${id}: ${JSON.stringify({ messages, completions: choices.map(({ text }) => text) })}`),

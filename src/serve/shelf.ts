@@ -84,7 +84,7 @@ export interface ShelfOptions {
   shareWeights?: boolean;
   /** What guesses the tokens of models. A draft model guesses for those that have its tokenizer. */
   speculate?: SpeculateOptions & { draft?: LoadedModel };
-  now(): number;
+  clock(): number;
   onNotice(text: string): void;
 }
 
@@ -202,11 +202,11 @@ export async function createShelf(
   sources: readonly ModelSource[],
   options: ShelfOptions,
 ): Promise<Shelf> {
-  const { now } = options;
+  const { clock } = options;
   const models = new Map<string, KnownModel>();
   for (const [name, source] of sources) {
     const folder = typeof source === 'string' ? source : '';
-    models.set(name, { name, folder, parent: null, ownedBy: 'heed', created: now(), removable: false, source });
+    models.set(name, { name, folder, parent: null, ownedBy: 'heed', created: clock(), removable: false, source });
   }
   const rows = await database.selectFrom('models').selectAll().orderBy('created').execute();
   for (const row of rows) models.set(row.name, { ...row, removable: true, source: row.folder });
@@ -239,7 +239,7 @@ export async function createShelf(
     loaded: () => [...ready].map(([name, { queue, bytes }]) => ({ name, queue, bytes })),
     async add({ name, folder, parent, ownedBy = 'heed' }) {
       if (models.has(name)) throw new HeedError(`There is already a model named "${name}".`);
-      const row = { name, folder, parent: parent ?? null, ownedBy, created: now() };
+      const row = { name, folder, parent: parent ?? null, ownedBy, created: clock() };
       await database.insertInto('models').values(row).execute();
       const model = { ...row, removable: true, source: folder };
       models.set(name, model);

@@ -18,7 +18,7 @@ import type { Report, Table } from '../run/report.ts';
 import { reportRun } from '../run/report-parts.ts';
 import { type Cell, cellOptions } from './cell.ts';
 import { curvesOf, type LearningCurve } from './curves.ts';
-import { cellsShape, checkTeacher, targetOf, trainingCount, trainingSettings } from './sweep.ts';
+import { cellsShape, checkTeacher, openCells, type Sweep, trainingCount, trainingSettings } from './sweep.ts';
 import { measured, reachedOf, runSettings } from './sweep-report.ts';
 import { type CellsParts, readResults, trainCells } from './trained.ts';
 import { over } from './variants.ts';
@@ -124,14 +124,8 @@ export type AblateInput = z.input<typeof ablationOwnSchema> & Omit<LearnSettings
 export type AblateOptions = z.output<typeof ablationOwnSchema> & { target: number } & Omit<LearnSettings, 'people'>;
 
 /** Planned ablations. */
-export interface Ablation {
+export interface Ablation extends Omit<Sweep, 'options'> {
   options: AblateOptions;
-  name: string;
-  cells: readonly Cell[];
-  /** Environment steps of all runs together. */
-  steps: number;
-  /** Frees what it holds; it cannot be used afterwards. */
-  [Symbol.dispose](): void;
 }
 
 /** The ablations that `only` names. */
@@ -202,13 +196,7 @@ export function createAblation(
 ): Promise<Ablation> {
   const { options, cells } = planned(input);
   onNotice?.(trainingCount(cells, { seeds: options.seeds, jobs: options.jobs }));
-  return targetOf(options).then((target) => ({
-    options: { ...options, target },
-    name: `${input.env ?? 'CartPole-v1'}-ablations`,
-    cells,
-    steps: cells.reduce((sum, { steps }) => sum + steps, 0),
-    [Symbol.dispose]() {},
-  }));
+  return openCells(options, cells, 'ablations');
 }
 
 /** The result of ablations. */

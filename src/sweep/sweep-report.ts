@@ -28,9 +28,9 @@ export function measured(value: number, [low, high]: Interval): string {
 const targeted = z.object({ target: z.number() });
 
 /** A run's settings: its command's own, checked, and those of each cell. */
-export const runSettings = <Own>(own: z.ZodType<Own>, info: RunInfo, folder: string) => ({
+export const runSettings = <Own>(schema: z.ZodType<Own>, info: RunInfo, folder: string) => ({
   ...(info.config as Omit<LearnSettings, 'labels' | 'people'>),
-  ...settingsSection(own, info, folder),
+  ...settingsSection(schema, info, folder),
   ...settingsSection(targeted, info, folder),
 });
 

@@ -113,8 +113,8 @@ export function sweepCells(options: Omit<SweepOptions, 'target'>): Cell[] {
 }
 
 /** The settings of every run: those that are not the sweep's own. */
-export function trainingSettings(options: object, own: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in own)));
+export function trainingSettings(options: object, sweepOptions: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !(name in sweepOptions)));
 }
 
 /** The number of runs in words, such as "76 trainings: 19 variants × 2 label counts × 2 seeds, 4 at a time". */
@@ -162,14 +162,21 @@ export const checkSweep = (input: SweepInput): void => void planned(input);
 export function createSweep(input: SweepInput, { onNotice }: { onNotice?(text: string): void } = {}): Promise<Sweep> {
   const { options, cells } = planned(input);
   onNotice?.(trainingCount(cells, options));
-  return targetOf(options).then((target) => ({
-    options: { ...options, target },
-    name: `${input.env ?? 'CartPole-v1'}-sweep`,
-    cells,
-    steps: cells.reduce((sum, { steps }) => sum + steps, 0),
-    [Symbol.dispose]() {},
-  }));
+  return openCells(options, cells, 'sweep');
 }
+
+/** What a command opens that trains `cells`. */
+export const openCells = async <O extends Parameters<typeof targetOf>[0]>(
+  options: O,
+  cells: readonly Cell[],
+  what: string,
+) => ({
+  options: { ...options, target: await targetOf(options) },
+  name: `${options.env ?? 'CartPole-v1'}-${what}`,
+  cells,
+  steps: cells.reduce((sum, { steps }) => sum + steps, 0),
+  [Symbol.dispose]() {},
+});
 
 /** Checks the teacher. @throws HeedError if there is no such environment, or the teacher is human. */
 export function checkTeacher({ env = 'CartPole-v1', teacher }: Pick<LearnSettings, 'env' | 'teacher'>): void {

@@ -172,12 +172,12 @@ export function decodeForwardBackwardOutput(body: Uint8Array): ForwardBackwardOu
       const places = Array.from(numbersOf(offsets, INT64), (offset) => offset / bytesPer(dtype));
       const trailing = trailingShape.reduce((a, b) => a * b, 1);
       for (const [i, part] of parts.entries()) {
-        const own = numbers.slice(places[i], places[i + 1]);
+        const slice = numbers.slice(places[i], places[i + 1]);
         const whole = dtype === INT64 || dtype === INT32;
         part[name] = {
-          data: own,
+          data: slice,
           dtype: whole ? 'int64' : 'float32',
-          shape: [own.length / trailing, ...trailingShape],
+          shape: [slice.length / trailing, ...trailingShape],
         };
       }
     }

@@ -147,9 +147,9 @@ function createEnvironment(url: string, action: ActionKind): LanguageEnvironment
       else if (action.kind === 'form') tools = [action.tool];
       else if (action.takesCalls)
         tools = z.array(toolSchema).optional().parse(observation.tools) as ToolSchema[] | undefined;
-      const own = promptOf(task);
+      const prompt = promptOf(task);
       // what MCP environments say at reset is often nothing
-      return own.length > 0 && isBlank(observation) ? own : [...own, ...messagesOf(observation)];
+      return prompt.length > 0 && isBlank(observation) ? prompt : [...prompt, ...messagesOf(observation)];
     },
     async step({ text, calls }, signal) {
       if (action.kind === 'field') {

@@ -4,6 +4,7 @@
  * policy as it then is.
  */
 import { HeedError } from '../../error.ts';
+import { grouped } from '../../grouped.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import { createGenerationQueue } from '../../lm/generation-queue.ts';
 import { seedFor } from '../../random.ts';
@@ -39,11 +40,9 @@ export function episodeMetrics(completions: readonly Completion[]): Record<strin
 
 /** Means of the parts of rewards, each over the episodes that have it. */
 function partMetrics(episodes: readonly Episode[]): Record<string, number> {
-  const values = new Map<string, number[]>();
-  for (const [name, value] of episodes.flatMap(({ parts = {} }) => Object.entries(parts))) {
-    values.set(name, [...(values.get(name) ?? []), value]);
-  }
-  return Object.fromEntries([...values].map(([name, all]) => [`episode/parts/${name}`, mean(all)]));
+  const entries = episodes.flatMap(({ parts = {} }) => Object.entries(parts));
+  const parts = [...grouped(entries, ([name]) => name)];
+  return Object.fromEntries(parts.map(([name, all]) => [`episode/parts/${name}`, mean(all.map(([, value]) => value))]));
 }
 
 /** The episodes that failed, by their tasks. */
@@ -136,10 +135,10 @@ export function createEpisodeDraw(
   if (asynchronous) void queue.pause();
   const clock = () => (pausedSince ?? performance.now()) - paused;
   const player = 'player' in environment ? environment.player({ ...options, model, queue, clock }) : undefined;
-  const play: (...of: Parameters<EpisodePlayer['play']>) => Promise<PlayedEpisode> =
+  const play: (...inputs: Parameters<EpisodePlayer['play']>) => Promise<PlayedEpisode> =
     'player' in environment
-      ? (...of) => player!.play(...of)
-      : (...of) => playEpisode({ ...options, environment, tokenizer, draw: complete, clock }, ...of);
+      ? (...inputs) => player!.play(...inputs)
+      : (...inputs) => playEpisode({ ...options, environment, tokenizer, draw: complete, clock }, ...inputs);
   const atOnce = Math.min(options.atOnce, player?.atOnce ?? Number.POSITIVE_INFINITY);
   const gate = createGate(atOnce); // for all draws together
   return {

@@ -205,13 +205,13 @@ function learner(options: BestOfNOptions, { model, prompts, reward, gold, genera
       const drawn = some.map(({ text, row }, i): Drawn => {
         const group = (scores: ArrayLike<number>): number[] =>
           Array.prototype.slice.call(scores, i * count, (i + 1) * count);
-        const own = group(rewards);
+        const groupRewards = group(rewards);
         return {
           prompt: text,
           row,
-          rewards: own,
+          rewards: groupRewards,
           gold: golds && group(golds),
-          best: completions[i * count + own.indexOf(Math.max(...own))].text,
+          best: completions[i * count + groupRewards.indexOf(Math.max(...groupRewards))].text,
           first: completions[i * count].text,
         };
       });
@@ -234,10 +234,10 @@ export function bestOf(drawn: readonly Drawn[]): BestOf[] {
   if (counts.at(-1) !== most) counts.push(most);
   return counts.map((n) => {
     const chances = chancesOfBest(n, most);
-    const mean = (of: (drawn: Drawn) => number[]) =>
+    const mean = (read: (drawn: Drawn) => number[]) =>
       drawn.reduce((sum, one) => {
         const order = one.rewards.map((_, i) => i).sort((a, b) => one.rewards[a] - one.rewards[b]);
-        return sum + order.reduce((inner, i, rank) => inner + chances[rank] * of(one)[i], 0);
+        return sum + order.reduce((inner, i, rank) => inner + chances[rank] * read(one)[i], 0);
       }, 0) / drawn.length;
     return {
       n,

@@ -21,7 +21,7 @@ import { createCompletionTrainer } from '../policies/completion-trainer.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
-import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, savedWith, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 import { learnByLikelihood, likelihoodLoss } from './raft.ts';
@@ -85,11 +85,7 @@ export function createRestAlgorithm(
       }
       return metrics;
     },
-    save: () => ({ state: scale.save(), tensors: trainer.save() }),
-    restore({ state, tensors }) {
-      scale.restore(state as ScoreScaleState);
-      trainer.restore(tensors);
-    },
+    ...savedWith(scale, trainer),
     [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }

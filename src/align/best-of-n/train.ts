@@ -152,7 +152,7 @@ function frontier(curve: readonly BestOf[]): LineChart {
 
 function numbers(curve: readonly BestOf[]) {
   const columns = ['n', 'KL', 'reward', ...(curve[0].gold === undefined ? [] : ['second reward'])];
-  const rows = curve.map(({ n, ...of }) => [n, ...[of.kl, of.reward, of.gold].flatMap((x) => x ?? []).map(figure)]);
+  const rows = curve.map(({ n, kl, reward, gold }) => [n, ...[kl, reward, gold].flatMap((x) => x ?? []).map(figure)]);
   return tableOf('In numbers', columns, rows);
 }
 

@@ -5,8 +5,7 @@
 
 import { z } from 'zod';
 import { HeedError, messageOf } from '../../error.ts';
-import { fileError, readJsonFile } from '../../files.ts';
-import { readFileSync } from '../../node.ts';
+import { readJsonFile, readText } from '../../files.ts';
 
 /** A principle of a constitution, with the requests that the critic gets. */
 export interface Principle {
@@ -70,14 +69,6 @@ const fileSchema = z.union([
   z.array(principleSchema),
   z.strictObject({ principles: z.array(principleSchema) }).transform(({ principles }) => principles),
 ]);
-
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
-}
 
 function fromJson(path: string): PartialPrinciple[] {
   const { success, data } = fileSchema.safeParse(readJsonFile(path, HINT));

@@ -20,10 +20,10 @@ export interface MetricCourse {
 
 /** The course of a metric; undefined if the run does not have it. */
 export function courseOf(rows: readonly MetricsRow[], metric: string): MetricCourse | undefined {
-  const own = rows.filter((row) => metric in row);
-  if (own.length === 0) return undefined;
-  const values = own.map((row) => row[metric]);
-  return { metric, steps: own.map(({ step }) => step), values, first: values[0], last: mean(lastQuarter(values)) };
+  const measured = rows.filter((row) => metric in row);
+  if (measured.length === 0) return undefined;
+  const values = measured.map((row) => row[metric]);
+  return { metric, steps: measured.map(({ step }) => step), values, first: values[0], last: mean(lastQuarter(values)) };
 }
 
 /** The last quarter of some values; at least one. */

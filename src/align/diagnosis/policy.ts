@@ -371,8 +371,8 @@ function steering(
 
 /** Nats per step over the last quarter. */
 function rateOf({ values, steps }: MetricCourse): number {
-  const [own, at] = [lastQuarter(values), lastQuarter(steps)];
-  return own.length < 2 ? Number.NaN : (own.at(-1)! - own[0]) / (at.at(-1)! - at[0]);
+  const [levels, at] = [lastQuarter(values), lastQuarter(steps)];
+  return levels.length < 2 ? Number.NaN : (levels.at(-1)! - levels[0]) / (at.at(-1)! - at[0]);
 }
 
 /** The KL around a step. */

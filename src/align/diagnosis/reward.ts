@@ -15,7 +15,7 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
   const loss = course('loss/train');
   if (!loss) return diagnosisOf([], 'There is nothing to diagnose yet: the run has no step.', {});
   const [held, accuracy, trained] = [course('loss/eval'), course('accuracy/eval'), course('accuracy/train')];
-  const at = <T extends number | undefined>(of: { values: number[] } | undefined) => of?.values.at(-1) as T;
+  const at = <T extends number | undefined>(metric: { values: number[] } | undefined) => metric?.values.at(-1) as T;
   const right = at<number | undefined>(accuracy);
   const n = course('data/heldOut')?.last ?? 0;
   const findings: Finding[] = vocabularyFindings(rows);
@@ -42,7 +42,7 @@ export function diagnoseReward(rows: readonly MetricsRow[]): Diagnosis {
     (Math.abs(wins - chosen) > 0.1 || Math.abs(chosen - 0.5) > 0.15)
   ) {
     const longer = wins > 0.5;
-    const share = (of: number) => percent(longer ? of : 1 - of, 0);
+    const share = (probability: number) => percent(longer ? probability : 1 - probability, 0);
     findings.push(
       failure(
         'length-preferred',

@@ -9,11 +9,11 @@ export const MANY_UNKNOWN = 0.03;
 const MOST = 0.2; // from here on, most texts have several holes
 
 /** A finding if a good part of what is learned, or of a policy's prompts, stands for words outside the vocabulary. */
-export function vocabularyFindings(rows: readonly MetricsRow[], of: 'learned' | 'prompts' = 'learned'): Finding[] {
+export function vocabularyFindings(rows: readonly MetricsRow[], subject: 'learned' | 'prompts' = 'learned'): Finding[] {
   const share = courseOf(rows, 'data/unknown')?.last ?? 0;
   if (share < MANY_UNKNOWN) return [];
   const say = share < MOST ? warning : failure;
-  const tokens = of === 'learned' ? 'the tokens that it learned' : "its prompts' tokens";
+  const tokens = subject === 'learned' ? 'the tokens that it learned' : "its prompts' tokens";
   return [
     say(
       'unknown-words',

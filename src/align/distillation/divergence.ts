@@ -97,9 +97,9 @@ export function divergenceOfTop(
   const logP = logSoftmax(student);
   const listed = greater(slice(teacher, 1, 0, k), UNLISTED / 2);
   const others = scatterElementsAdd(zerosLike(student), ids, mul(cast(listed, 'float32'), UNLISTED), 1);
-  const own = where(listed, gatherElements(logP, ids, 1), UNLISTED);
+  const kept = where(listed, gatherElements(logP, ids, 1), UNLISTED);
   const bucket = logSumExp(add(logP, others), { axes: [1], keepDims: true });
-  return divergenceOfLogs(concat([own, bucket], 1), teacher, options);
+  return divergenceOfLogs(concat([kept, bucket], 1), teacher, options);
 }
 
 const LOGITS_AT_ONCE = 1 << 22; // of each model: both stay in the last cache
@@ -117,7 +117,7 @@ export function divergenceOfStates(student: Head, teacher: Head, options: TokenD
       return config.vocabularySize === vocabulary ? all : slice(all, 1, 0, vocabulary);
     });
   const theirs = logits(teacher);
-  const parts = logits(student).map((own, i) => divergenceOf(own, theirs[i], options));
+  const parts = logits(student).map((chunk, i) => divergenceOf(chunk, theirs[i], options));
   return concat(parts, 0);
 }
 

@@ -164,9 +164,9 @@ function vocabularyChecks(tokenizer: Tokenizer, idOf: ReturnType<typeof tokenRea
   /** Ids may be equal where tokens are not: their text is compared too, without spaces and broken characters. */
   const checkText = (text: string, ids: readonly number[]) => {
     const plain = (text: string) => text.replace(/[\s\ufffd]+/g, '');
-    const own = [true, false].map((skipSpecialTokens) => tokenizer.decode(ids, { skipSpecialTokens }));
-    if (text === '' || own.some((mine) => plain(mine) === plain(text))) return;
-    throw other(`it writes "${text.slice(0, 60)}" for tokens that the student writes "${own[0].slice(0, 60)}"`);
+    const spellings = [true, false].map((skipSpecialTokens) => tokenizer.decode(ids, { skipSpecialTokens }));
+    if (text === '' || spellings.some((mine) => plain(mine) === plain(text))) return;
+    throw other(`it writes "${text.slice(0, 60)}" for tokens that the student writes "${spellings[0].slice(0, 60)}"`);
   };
 
   const other = (how: string) =>
@@ -247,8 +247,8 @@ export function openEndpointTeacher(
     await severally(prompts.length, settings.atOnce, signal, async (i, either) => {
       const prompt = promptTokens(prompts[i]);
       // 31 bits: some servers reject seeds that do not fit a signed integer
-      const own = { seed: seedFor(seed, 'completion', i) >>> 1, temperature, max_tokens: maxTokens };
-      const choice = await ask({ prompt, ...own }, either);
+      const sampling = { seed: seedFor(seed, 'completion', i) >>> 1, temperature, max_tokens: maxTokens };
+      const choice = await ask({ prompt, ...sampling }, either);
       const places = tokensOf(choice);
       const ids = places.map((place) => idOf(place) ?? refuseToken(place, who));
       checkText(choice.text, ends.includes(ids.at(-1)!) ? ids.slice(0, -1) : ids);

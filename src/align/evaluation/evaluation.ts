@@ -308,17 +308,17 @@ function createLogRatios(
   { temperature, maxTokens }: PolicyEvaluationOptions,
 ) {
   const layout = completionLayout(baseline, prompts, { rows: ROWS, maxTokens });
-  const [own, others] = [model, baseline].map(({ config, parameters }) =>
+  const [scorer, others] = [model, baseline].map(({ config, parameters }) =>
     createCompletionScorer(config, parameters.values, layout, { temperature }),
   );
   const sum = (logProbs: Float32Array) => logProbs.reduce((a, b) => a + b, 0);
   return {
     async run(completions: readonly Completion[]): Promise<number[]> {
       const theirs = await others.run(completions);
-      return (await own.run(completions)).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
+      return (await scorer.run(completions)).map((logProbs, i) => sum(logProbs) - sum(theirs[i]));
     },
     [Symbol.dispose]() {
-      own[Symbol.dispose]();
+      scorer[Symbol.dispose]();
       others[Symbol.dispose]();
     },
   };

@@ -131,6 +131,6 @@ function learnedIn({ lengths, at }: Examples, id?: number): number {
   return count;
 }
 
-const sum = <T>(values: readonly T[], of: (value: T) => number): number =>
-  values.reduce((total, value) => total + of(value), 0);
+const sum = <T>(values: readonly T[], measure: (value: T) => number): number =>
+  values.reduce((total, value) => total + measure(value), 0);
 const number = (n: number): string => n.toLocaleString('en-US');

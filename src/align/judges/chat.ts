@@ -83,7 +83,7 @@ function requestBodies(model: string) {
       /** Remembers the parameter that a refusal is about; false when it is about none of these. */
       without(refusal: string): boolean {
         const name = parameterIn(refusal);
-        if (name === undefined || !supported.some(([own]) => own === name)) return false;
+        if (name === undefined || !supported.some(([option]) => option === name)) return false;
         unknown.add(name);
         return true;
       },
@@ -157,16 +157,12 @@ export function modelChat(model: Model): OpenChat & Required<Chat> {
       const maxTokens = Math.max(...labels.map(({ length }) => length));
       const encodedPrompts = prompts(conversations, maxTokens).map((ids) => ({ ids, text: '' }));
       const layout = completionLayout(model, encodedPrompts, { rows: ROWS, maxTokens, completions: labels.length });
-      const scorer = createCompletionScorer(config, parameters.values, layout);
+      using scorer = createCompletionScorer(config, parameters.values, layout);
       const completions = encodedPrompts.flatMap(({ ids: prompt, text: promptText }) =>
         labels.map((response, i): Completion => ({ prompt, response, ended: true, promptText, text: texts[i] })),
       );
-      try {
-        const sums = (await scorer.run(completions)).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
-        return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
-      } finally {
-        scorer[Symbol.dispose]();
-      }
+      const sums = (await scorer.run(completions)).map((logProbs) => logProbs.reduce((sum, logP) => sum + logP, 0));
+      return conversations.map((_, i) => sums.slice(i * texts.length, (i + 1) * texts.length));
     },
     fits,
     [Symbol.dispose]: generator[Symbol.dispose],

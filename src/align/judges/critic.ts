@@ -62,9 +62,9 @@ export async function criticize(
   const temperature = samples > 1 ? 1 : 0;
   const replies = (await critic.complete(conversations, { maxTokens, temperature, signal })).map(faultIn);
   return completions.map((_, i) => {
-    const own = replies.slice(i * samples, (i + 1) * samples);
-    const found = own.filter((text) => text !== '').length / samples;
-    return { text: found >= 0.5 ? own.find((text) => text !== '')! : '', found };
+    const faults = replies.slice(i * samples, (i + 1) * samples);
+    const found = faults.filter((text) => text !== '').length / samples;
+    return { text: found >= 0.5 ? faults.find((text) => text !== '')! : '', found };
   });
 }
 

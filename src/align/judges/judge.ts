@@ -160,11 +160,11 @@ export function createJudge(
       signal?.throwIfAborted();
       if (pairs.length === 0) return [];
       const questions = pairs.flatMap(
-        ({ prompt, completions: [one, other], template: own = template }): Conversation[] =>
+        ({ prompt, completions: [one, other], template: text = template }): Conversation[] =>
           [
             [one, other],
             [other, one],
-          ].map(([a, b]) => [{ role: 'user', content: fillTemplate(own, { prompt: textOfPrompt(prompt), a, b }) }]),
+          ].map(([a, b]) => [{ role: 'user', content: fillTemplate(text, { prompt: textOfPrompt(prompt), a, b }) }]),
       );
       if (!chat.logProbs) {
         const asked = questions.flatMap((question) => Array.from({ length: samples }, () => question));
@@ -194,7 +194,7 @@ const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
 function mostOften(samples: readonly Shown[]): { verdict: Shown; share: number } {
   const counts = [...new Set(samples)].map((verdict) => ({
     verdict,
-    share: samples.filter((own) => own === verdict).length / samples.length,
+    share: samples.filter((sample) => sample === verdict).length / samples.length,
   }));
   const [first, second] = counts.sort((a, b) => b.share - a.share);
   return second?.share === first.share ? { verdict: 'tie', share: first.share } : first;
@@ -237,7 +237,9 @@ export function checkVerdicts(verdicts: readonly Verdict[]): JudgeCheck {
   const decided = all.filter((shown) => shown === 'first' || shown === 'second');
   const share = (part: number, whole: number) => (whole === 0 ? Number.NaN : part / whole);
   const consistencies = verdicts.flatMap(({ consistency }) => consistency ?? []);
-  const agreeing = verdicts.filter(({ preference, shown }) => preference !== 0.5 || shown.every((of) => of === 'tie'));
+  const agreeing = verdicts.filter(
+    ({ preference, shown }) => preference !== 0.5 || shown.every((side) => side === 'tie'),
+  );
   return {
     agreement: share(agreeing.length, verdicts.length),
     first: share(decided.filter((shown) => shown === 'first').length, decided.length),

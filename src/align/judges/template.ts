@@ -1,7 +1,6 @@
 /** Questions to chat models, from text files with placeholders. */
 import { HeedError } from '../../error.ts';
-import { fileError } from '../../files.ts';
-import { readFileSync } from '../../node.ts';
+import { readText } from '../../files.ts';
 import type { Conversation } from './source.ts';
 
 /** Fills in a template in one pass, so that placeholders inside a completion stay as they are. */
@@ -21,12 +20,7 @@ export function textOfPrompt(prompt: string | Conversation): string {
  * @throws HeedError with the hint if it cannot be read, or lacks one of the placeholders.
  */
 export function readTemplate(path: string, names: readonly string[], hint: string): string {
-  let template: string;
-  try {
-    template = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
+  const template = readText(path);
   const missing = names.filter((name) => !new RegExp(`\\{\\{\\s*${name}\\s*\\}\\}`).test(template));
   if (missing.length === 0) return template;
   throw new HeedError(`"${path}" has no ${missing.map((name) => `{{${name}}}`).join(' and no ')}.`, { hint });

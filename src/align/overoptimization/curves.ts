@@ -94,10 +94,10 @@ export const readCurves = (folder: string, ways: readonly Way[]): Overoptimizati
 
 function curveOf({ name, method }: Way, points: CurvePoint[], folder: string): OveroptimizationCurve {
   const [start] = points;
-  const fit = (of: 'proxy' | 'gold') =>
+  const fit = (kind: 'proxy' | 'gold') =>
     fitScalingLaw(
       method,
-      points.map((point) => ({ d: distance(point), gain: point[of] - start[of] })),
+      points.map((point) => ({ d: distance(point), gain: point[kind] - start[kind] })),
     );
   return {
     name,

@@ -22,8 +22,8 @@ export function overoptimizationReport(folder: string): Report {
     const ways = waysOf(settingsSection(overoptimizationSchema, info, folder));
     const curves = readCurves(folder, ways);
     const spread = spreadAtStart(folder, ways) ?? { proxy: 1, gold: 1 };
-    const of = (method: OptimizationMethod) => curves.filter((curve) => curve.method === method);
-    const [free] = of('rl');
+    const curvesOf = (method: OptimizationMethod) => curves.filter((curve) => curve.method === method);
+    const [free] = curvesOf('rl');
     return {
       how: 'over-optimization',
       summary: [
@@ -36,9 +36,9 @@ export function overoptimizationReport(folder: string): Report {
           : []),
       ],
       sections: [
-        ...chart('Best of n', of('best-of-n'), spread),
-        ...chart('PPO', of('rl'), spread),
-        ...fitted(of('best-of-n').slice(0, 1).concat(of('rl').slice(0, 1))),
+        ...chart('Best of n', curvesOf('best-of-n'), spread),
+        ...chart('PPO', curvesOf('rl'), spread),
+        ...fitted(curvesOf('best-of-n').slice(0, 1).concat(curvesOf('rl').slice(0, 1))),
         ...numbers(curves),
         ...(free ? completions(join(folder, ways.find(({ method }) => method === 'rl')!.folder), free) : []),
       ],
@@ -54,10 +54,10 @@ function chart(
   if (curves.length === 0) return [];
   const [{ method }] = curves;
   const series = curves.flatMap(({ name, points }, color) =>
-    (['proxy', 'gold'] as const).map((of): Series => {
+    (['proxy', 'gold'] as const).map((kind): Series => {
       const x = [points.map(distance), points.map(({ at }) => at)];
-      const y = points.map((point) => (point[of] - points[0][of]) / spread[of]);
-      return { name: `${name}, ${of}`, x, y, color, dashed: of === 'gold' };
+      const y = points.map((point) => (point[kind] - points[0][kind]) / spread[kind]);
+      return { name: `${name}, ${kind}`, x, y, color, dashed: kind === 'gold' };
     }),
   );
   return [

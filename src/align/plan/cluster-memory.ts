@@ -166,7 +166,7 @@ export function trainerMemory(
   const teacher = is('distill') ? setup.teacherShape : undefined;
   const rewarded = policies && reward === 'model' ? scoring : 0;
 
-  const own = {
+  const updated = {
     [is('reward') ? 'reward' : 'actor']: (BF16 * (main + adapters)) / weights,
     critic: (BF16 * (critic + criticAdapters)) / weights,
     gradients: (BF16 * trained) / gradients,
@@ -179,11 +179,11 @@ export function trainerMemory(
   const optimizer = (OPTIMIZER * trained) / states;
   const off = { none: 0, frozen: 1, optimizer: 2, all: 3 }[offload];
   const kept = {
-    ...(off < 3 && own),
+    ...(off < 3 && updated),
     ...(off < 1 && frozen),
     ...(off < 2 && { optimizer }),
   };
-  const moved = sum({ ...(off >= 3 && own), ...(off >= 1 && frozen), ...(off >= 2 && { optimizer }) });
+  const moved = sum({ ...(off >= 3 && updated), ...(off >= 1 && frozen), ...(off >= 2 && { optimizer }) });
 
   const tokens = microBatch * length;
   const vocabulary = is('reward') ? 0 : config.vocabularySize;

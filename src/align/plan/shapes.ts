@@ -53,14 +53,14 @@ const published: readonly (readonly [name: string, Sizes])[] = [
   ['Llama 3.1 405B', sizes(16_384, 126, [128, 8, 128], 53_248, 128_256, false)],
 ];
 
-const configOf = (of: Sizes): DecoderConfig => ({
-  vocabularySize: of.vocabulary,
-  hiddenSize: of.hidden,
-  layers: of.layers,
-  heads: of.heads,
-  keyValueHeads: of.keyValueHeads,
-  headSize: of.headSize,
-  feedForwardSize: of.feedForward,
+const configOf = (sizes: Sizes): DecoderConfig => ({
+  vocabularySize: sizes.vocabulary,
+  hiddenSize: sizes.hidden,
+  layers: sizes.layers,
+  heads: sizes.heads,
+  keyValueHeads: sizes.keyValueHeads,
+  headSize: sizes.headSize,
+  feedForwardSize: sizes.feedForward,
   activation: 'silu',
   gated: true,
   norm: 'rms',
@@ -69,7 +69,7 @@ const configOf = (of: Sizes): DecoderConfig => ({
   maxPositions: 1 << 17,
   bias: { queryKeyValue: false, attentionOutput: false, feedForward: false },
   queryKeyNorm: false,
-  tied: of.tied,
+  tied: sizes.tied,
   initialDeviation: 0.02,
 });
 
@@ -86,10 +86,10 @@ const NEAR = Math.log(1.25);
  * @throws HeedError when the number is below 260K or above 405B.
  */
 export function typicalShape(parameters: number): ModelShape {
-  const counted = published.map(([name, of]) => ({ name, of, count: countParameters(configOf(of)) }));
+  const counted = published.map(([name, sizes]) => ({ name, sizes, count: countParameters(configOf(sizes)) }));
   const distance = ({ count }: { count: number }) => Math.abs(Math.log(count / parameters));
   const nearest = counted.reduce((best, one) => (distance(one) < distance(best) ? one : best));
-  if (distance(nearest) <= NEAR) return { name: nearest.name, config: configOf(nearest.of) };
+  if (distance(nearest) <= NEAR) return { name: nearest.name, config: configOf(nearest.sizes) };
   const after = counted.findIndex(({ count }) => count > parameters);
   if (after < 1) {
     throw new HeedError(`There is no typical shape with ${parameters.toLocaleString('en-US')} parameters.`, {
@@ -100,13 +100,13 @@ export function typicalShape(parameters: number): ModelShape {
   const share = Math.log(parameters / below.count) / Math.log(above.count / below.count);
   return {
     name: `between ${below.name} and ${above.name}`,
-    config: configOf(between(below.of, above.of, share, parameters)),
+    config: configOf(between(below.sizes, above.sizes, share, parameters)),
   };
 }
 
 /** Interpolates all sizes geometrically, except the feed-forward, which takes the remaining parameters. */
 function between(below: Sizes, above: Sizes, share: number, parameters: number): Sizes {
-  const mean = (of: (one: Sizes) => number) => of(below) ** (1 - share) * of(above) ** share;
+  const mean = (read: (one: Sizes) => number) => read(below) ** (1 - share) * read(above) ** share;
   const { headSize, tied } = share < 0.5 ? below : above;
   const heads = Math.max(1, Math.round(mean((one) => one.hidden) / headSize));
   const most = heads / mean((one) => one.heads / one.keyValueHeads);

@@ -92,10 +92,10 @@ export function standardize(values: ArrayLike<number>): Float64Array {
   return Float64Array.from(values, (value) => (value - middle) / by);
 }
 
-function perGroup(rewards: ArrayLike<number>, size: number, of: (group: number[]) => number[]): Float64Array {
+function perGroup(rewards: ArrayLike<number>, size: number, advantagesOf: (group: number[]) => number[]): Float64Array {
   const advantages = new Float64Array(rewards.length);
   for (let i = 0; i < rewards.length; i += size) {
-    advantages.set(of(Array.prototype.slice.call(rewards, i, i + size)), i);
+    advantages.set(advantagesOf(Array.prototype.slice.call(rewards, i, i + size)), i);
   }
   return advantages;
 }

@@ -91,9 +91,9 @@ async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined
 /** The metrics of asynchronous rollouts; none of others. */
 export function asynchronyMetrics({ ages, importance }: LanguageRollout): Record<string, number> {
   if (!ages || !importance) return {};
-  const weights = importance.flatMap((own) => Array.from(own));
-  const share = (of: (weight: number) => number) =>
-    weights.reduce((sum, weight) => sum + of(weight), 0) / Math.max(1, weights.length);
+  const weights = importance.flatMap((ratios) => Array.from(ratios));
+  const share = (measure: (weight: number) => number) =>
+    weights.reduce((sum, weight) => sum + measure(weight), 0) / Math.max(1, weights.length);
   return {
     'rollouts/staleness': ages.reduce((a, b) => a + b, 0) / ages.length,
     'rollouts/staleness_max': Math.max(...ages),

@@ -126,6 +126,9 @@ interface State {
   fit?: RewardFit;
 }
 
+/** The state in a checkpoint. */
+type Saved = State & { open: CompletionQuery[]; reward: unknown };
+
 interface AskingParts {
   /** The options of the policy training. */
   options: { people: AskingOptions; steps: number; seed: number };
@@ -310,12 +313,12 @@ export function createAsking(parts: AskingParts): CompletionQueries {
     },
     saveModels: (folder) => reward.saveModels(folder),
     save() {
-      const { state: own, tensors } = reward.save();
-      return { state: { ...state, open: late.open, reward: own }, tensors };
+      const { state: learned, tensors } = reward.save();
+      return { state: { ...state, open: late.open, reward: learned }, tensors };
     },
     restore(checkpoint) {
-      const { open, reward: own, ...saved } = checkpoint.state as State & { open: CompletionQuery[]; reward: unknown };
-      reward.restore({ state: own, tensors: checkpoint.tensors });
+      const { open, reward: learned, ...saved } = checkpoint.state as Saved;
+      reward.restore({ state: learned, tensors: checkpoint.tensors });
       state = saved;
       late.stop();
       late = create();
@@ -327,7 +330,7 @@ export function createAsking(parts: AskingParts): CompletionQueries {
 
 /** The mean over members of the probability that the first completion of pair i is better. */
 const meanProbability = (first: readonly Float32Array[], second: readonly Float32Array[], i: number): number =>
-  first.reduce((sum, own, member) => sum + sigmoid(own[i] - second[member][i]) / first.length, 0);
+  first.reduce((sum, scores, member) => sum + sigmoid(scores[i] - second[member][i]) / first.length, 0);
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 

@@ -72,13 +72,13 @@ const limits: readonly BackendLimit[] = [
  * The last check of the options of a training that can run with `backend`: it refuses by name the settings that a
  * service does not have.
  *
- * @param own The training's own limits, besides those of all.
+ * @param more The training's own limits, besides those of all.
  */
 export const fitsBackend =
-  (own: readonly BackendLimit[] = []) =>
+  (more: readonly BackendLimit[] = []) =>
   (options: { backend: string }, context: z.core.$RefinementCtx): void => {
     if (options.backend === 'local') return;
-    for (const { path, fits, expected } of [...limits, ...own]) {
+    for (const { path, fits, expected } of [...limits, ...more]) {
       const keys = path.split('.');
       if (!fits(valueAt(options, keys))) context.addIssue({ code: 'custom', path: keys, message: expected });
     }

@@ -43,16 +43,7 @@ export function splitBySequence(
 function joinBySequence(numbers: readonly Float32Array[], { owners }: Sequences, count: number): Float32Array[] {
   const parts: Float32Array[][] = Array.from({ length: count }, () => []);
   for (const [i, owner] of owners.entries()) parts[owner].push(numbers[i]);
-  return parts.map((own) => {
-    if (own.length === 1) return own[0];
-    const joined = new Float32Array(own.reduce((sum, { length }) => sum + length, 0));
-    let start = 0;
-    for (const part of own) {
-      joined.set(part, start);
-      start += part.length;
-    }
-    return joined;
-  });
+  return parts.map((pieces) => (pieces.length === 1 ? pieces[0] : inOrder(pieces, [...pieces.keys()])));
 }
 
 /** A prompt as tokens. */

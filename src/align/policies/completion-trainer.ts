@@ -97,8 +97,8 @@ export function createCompletionTrainer(
   };
 }
 
-const mapped = <A, B>(record: Readonly<Record<string, A>>, of: (value: A) => B): Record<string, B> =>
-  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, of(value)]));
+const mapped = <A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B): Record<string, B> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 
 /** The numbers 0 … count − 1 in `minibatches` parts of about equal size, in a new random order each epoch. */
 export function* minibatches(

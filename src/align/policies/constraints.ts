@@ -85,23 +85,24 @@ export function constrain(
   return {
     async update(rollout, learningRate, step) {
       const { scores, others = [] } = rollout;
-      const deviations = state.deviations ?? [scores, ...others.map((of) => of.scores)].map((of) => deviation(of) || 1);
-      const means = others.map((of) => mean(of.scores));
+      const deviations =
+        state.deviations ?? [scores, ...others.map((other) => other.scores)].map((values) => deviation(values) || 1);
+      const means = others.map((other) => mean(other.scores));
       const lambdas = constraints.map(({ sign, threshold }, k) =>
         Math.max(0, state.lambdas[k] + (rate * sign * (threshold - means[k])) / deviations[k + 1]),
       );
       state = { lambdas, deviations };
       const weights = constraints.map(({ sign }, k) => sign * lambdas[k]);
       const metrics = await algorithm.update(mixed(rollout, weights, deviations), learningRate, step);
-      const own = constraints.flatMap(({ name }, k) => [
+      const entries = constraints.flatMap(({ name }, k) => [
         [`constraint/${name}`, means[k]],
         [`lambda/${name}`, lambdas[k]],
       ]);
-      return { ...metrics, ...Object.fromEntries(own) };
+      return { ...metrics, ...Object.fromEntries(entries) };
     },
     save() {
-      const { state: own, tensors } = algorithm.save();
-      return { state: { constraints: state, algorithm: own }, tensors };
+      const { state: inner, tensors } = algorithm.save();
+      return { state: { constraints: state, algorithm: inner }, tensors };
     },
     restore({ state: saved, tensors }) {
       const both = saved as { constraints: ConstraintState; algorithm: unknown };
@@ -120,14 +121,14 @@ function mixed(
 ): LanguageRollout {
   const { scores, others = [], steps, parts = [{ name: 'objective', weight: 1, scores }] } = rollout;
   const total = 1 + weights.reduce((sum, weight) => sum + Math.abs(weight), 0);
-  const terms = others.map((of, k) => ({ ...of, weight: weights[k] / units[k] / total }));
+  const terms = others.map((other, k) => ({ ...other, weight: weights[k] / units[k] / total }));
   const by = 1 / (unit * total);
   return {
     ...rollout,
     scores: scores.map((score, i) => terms.reduce((sum, term) => sum + term.weight * term.scores[i], score * by)),
-    ...(steps && { steps: steps.map((own) => own.map(({ at, reward }) => ({ at, reward: reward * by }))) }),
+    ...(steps && { steps: steps.map((rewards) => rewards.map(({ at, reward }) => ({ at, reward: reward * by }))) }),
     // parts that are normalized count with λ alone
-    parts: [...parts, ...others.map((of, k) => ({ ...of, weight: weights[k] }))],
+    parts: [...parts, ...others.map((other, k) => ({ ...other, weight: weights[k] }))],
   };
 }
 

@@ -17,7 +17,7 @@ export const completionKl = (
   { logProbs, referenceLogProbs }: Pick<LanguageRollout, 'logProbs' | 'referenceLogProbs'>,
   estimator: KlEstimator = 'k1',
 ): number[] =>
-  logProbs.map((own, i) => own.reduce((sum, logP, t) => sum + klOfToken(logP, referenceLogProbs[i][t], estimator), 0));
+  logProbs.map((row, i) => row.reduce((sum, logP, t) => sum + klOfToken(logP, referenceLogProbs[i][t], estimator), 0));
 
 /** The KL before a step in nats, and the factor of the learning rate that the step took. */
 export interface KlBefore {

@@ -408,7 +408,7 @@ function metricsOf(rollout: LanguageRollout): Record<string, number> {
     ...(rollout.deviations && { 'reward/disagreement': mean(rollout.deviations) }),
     'kl/mean': mean(rollout.kl),
     // −log π of a token drawn from π: an unbiased estimate at no cost
-    'policy/entropy': -logProbs.reduce((sum, own) => own.reduce((a, b) => a + b, sum), 0) / tokens,
+    'policy/entropy': -logProbs.reduce((sum, sequence) => sequence.reduce((a, b) => a + b, sum), 0) / tokens,
     'response/length': tokens / completions.length,
     'response/eos_rate': completions.filter(({ ended }) => ended).length / completions.length,
     ...episodeMetrics(completions),

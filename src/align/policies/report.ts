@@ -164,7 +164,7 @@ function constraintCharts(rows: readonly MetricsRow[], subjectTo: string | undef
       ] as const;
       const levels = [{ y: threshold, label: `${sign > 0 ? 'at least' : 'at most'} ${threshold}` }];
       const caption = 'The constraint applies to the mean over completions.';
-      return linesOver(rows, `Subject to ${name}`, 'reward', caption, lines, STEPS).map((of) => ({ ...of, levels }));
+      return linesOver(rows, `Subject to ${name}`, 'reward', caption, lines, STEPS).map((one) => ({ ...one, levels }));
     }),
     ...linesOver(
       rows,

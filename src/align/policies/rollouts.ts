@@ -62,17 +62,17 @@ function createTokenKl({ model, weights, linear, reference }: LanguagePolicy, te
   // a checkpoint may have room for more tokens than the tokenizer has
   const shared = Math.min(vocabularySize, reference.config.vocabularySize);
   const program = trace((graph) => {
-    const [own, theirs] = Object.entries(models).map(([name, { config }]) => {
+    const [ours, theirs] = Object.entries(models).map(([name, { config }]) => {
       const states = input(graph, `${name} states`, ['labels', config.hiddenSize]);
-      const own = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
-      const head = name === 'policy' && linear?.head ? linear.head(own) : own;
+      const weight = input(graph, `${name} head`, [config.vocabularySize, config.hiddenSize]);
+      const head = name === 'policy' && linear?.head ? linear.head(weight) : weight;
       const logits = logitsOf(config, states, head, headBiasOf(graph, config, `${name} bias`));
       const logP = logSoftmax(temperature === 1 ? logits : mul(logits, 1 / temperature));
       return config.vocabularySize === shared ? logP : slice(logP, 1, 0, shared);
     });
     const labels = unsqueeze(input(graph, 'labels', ['labels'], 'int32'), 1);
-    const of = (logP: Tensor) => reshape(gatherElements(logP, labels, 1), ['labels']);
-    return { logP: of(own), reference: of(theirs), kl: sum(mul(exp(own), sub(own, theirs)), { axes: [1] }) };
+    const pick = (logP: Tensor) => reshape(gatherElements(logP, labels, 1), ['labels']);
+    return { logP: pick(ours), reference: pick(theirs), kl: sum(mul(exp(ours), sub(ours, theirs)), { axes: [1] }) };
   });
   const heads = Object.fromEntries(
     Object.entries(models).flatMap(([name, { config, weights }]) => [
@@ -243,14 +243,14 @@ export function createRollouts(policy: LanguagePolicy, reward: Reward, options: 
     async finish(rollout) {
       const { drawn, ...scores } = await episodes.writing(rollout);
       const completions = drawn.map(({ completion }) => completion);
-      const now = await compare(completions);
+      const compared = await compare(completions);
       return {
         completions,
-        ...now,
+        ...compared,
         ...scores,
         ages: drawn.map(({ updates }) => episodes.updates - updates),
         importance: drawn.map(({ logProbs }, i) =>
-          logProbs.map((then, t) => Math.min(WEIGHT_CAP, Math.exp(now.logProbs[i][t] - then))),
+          logProbs.map((then, t) => Math.min(WEIGHT_CAP, Math.exp(compared.logProbs[i][t] - then))),
         ),
       };
     },
@@ -314,11 +314,11 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
   const { model, weights, linear, reference } = policy;
   const { config } = model;
   const read = ({ states }: Reading) => states;
-  const own = createCompletionScorer(config, weights, layout, { linear, read });
+  const scorer = createCompletionScorer(config, weights, layout, { linear, read });
   const others = createCompletionScorer(reference.config, reference.weights, layout, { read });
   const tokens = createTokenKl(policy, temperature);
   const compare = async (completions: readonly Completion[]) => {
-    const [states, theirs] = [await own.run(completions), await others.run(completions)];
+    const [states, theirs] = [await scorer.run(completions), await others.run(completions)];
     const numbers: TokenNumbers[] = [];
     for (const [i, completion] of completions.entries()) {
       numbers.push(await tokens.run(writtenTokens(completion), states[i], theirs[i]));
@@ -358,7 +358,7 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
     compare,
     episodes,
     [Symbol.dispose]() {
-      for (const part of [episodes, single, own, others, tokens]) part?.[Symbol.dispose]();
+      for (const part of [episodes, single, scorer, others, tokens]) part?.[Symbol.dispose]();
     },
   };
 }

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { numberFrom, positive } from '../../options.ts';
 import type { Completion } from '../reward-functions/reward-function.ts';
+import type { PolicyAlgorithm, Tensors } from './algorithm.ts';
 import type { TokenReward } from './rollouts.ts';
 
 /** Schema of how scores are normalized before an algorithm learns from them. */
@@ -32,7 +33,7 @@ export interface ScoreScaleState {
 export interface ScoreScale {
   (scores: ArrayLike<number>, completions: readonly Completion[]): Float64Array;
   /** Scales the rewards of a completion's steps like its score; each takes an equal share of the shift. */
-  steps(own: readonly TokenReward[]): TokenReward[];
+  steps(rewards: readonly TokenReward[]): TokenReward[];
   save(): ScoreScaleState;
   restore(state: ScoreScaleState): void;
 }
@@ -54,9 +55,9 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
     });
   };
   return Object.assign(scaled, {
-    steps(own: readonly TokenReward[]) {
+    steps(rewards: readonly TokenReward[]) {
       const { shift, by } = current();
-      return own.map(({ at, reward }) => ({ at, reward: (reward - shift / own.length) * by }));
+      return rewards.map(({ at, reward }) => ({ at, reward: (reward - shift / rewards.length) * by }));
     },
     save: () => state,
     restore: (saved: ScoreScaleState) => {
@@ -64,6 +65,18 @@ export function createScoreScale({ normalize, scale, clip, missingEos }: z.outpu
     },
   });
 }
+
+/** Saves and restores an algorithm whose state is a scale and the tensors of a trainer. */
+export const savedWith = (
+  scale: ScoreScale,
+  trainer: { save(): Tensors; restore(tensors: Tensors): void },
+): Pick<PolicyAlgorithm, 'save' | 'restore'> => ({
+  save: () => ({ state: scale.save(), tensors: trainer.save() }),
+  restore({ state, tensors }) {
+    scale.restore(state as ScoreScaleState);
+    trainer.restore(tensors);
+  },
+});
 
 /** Adds scores to the statistics (Welford 1962). */
 function withMore(state: ScoreScaleState, scores: ArrayLike<number>): ScoreScaleState {

@@ -1,5 +1,6 @@
 /** A policy at a service of Tinker's API: `--backend tinker:URL`. docs/reference/tinker.md has what differs. */
 
+import { keptBy } from '../../disposables.ts';
 import type { ModelOutline } from '../../lm/model.ts';
 import { decoderParameters } from '../../nn/decoder-config.ts';
 import {
@@ -31,13 +32,7 @@ export async function openTinkerPolicy(
   const { lora, seed, generate, beta2, epsilon, weightDecay, maxGradientNorm } = options;
   const base = named ?? options.model;
   const client = await createTinkerClient({ url });
-  let reference: TinkerSampler;
-  try {
-    reference = await client.sampler(options.reference ?? base);
-  } catch (error) {
-    client[Symbol.dispose]();
-    throw error;
-  }
+  const reference = await keptBy(client, () => client.sampler(options.reference ?? base));
   let state: RemoteState = { saved: 0 };
   let model: Promise<TinkerModel> | undefined;
   let sampler: Promise<TinkerSampler> | undefined;

@@ -37,7 +37,7 @@ import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote } from '../policies/remote-policy.ts';
 import type { LanguageRollout } from '../policies/rollouts.ts';
-import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, savedWith, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { writtenTokens } from '../reward-functions/reward-function.ts';
 import { type Opener, openerOf } from '../training/input.ts';
@@ -54,11 +54,11 @@ function tokenEntropy({ states, head }: Reading, config: DecoderConfig, temperat
  * above the quantile 1 − share, which is interpolated linearly, 0 for the others.
  */
 export function mostUndecided(entropies: readonly ArrayLike<number>[], share: number): Float32Array[] {
-  const sorted = entropies.flatMap((own) => Array.from(own)).sort((a, b) => a - b);
+  const sorted = entropies.flatMap((sequence) => Array.from(sequence)).sort((a, b) => a - b);
   const at = (1 - share) * (sorted.length - 1);
   const low = Math.floor(at);
   const threshold = sorted[low] + (at - low) * ((sorted[low + 1] ?? sorted[low]) - sorted[low]);
-  return entropies.map((own) => Float32Array.from(own, (entropy) => Number(entropy >= threshold)));
+  return entropies.map((sequence) => Float32Array.from(sequence, (entropy) => Number(entropy >= threshold)));
 }
 
 /** What the losses of GRPO need of a model besides log-probabilities. */
@@ -189,13 +189,13 @@ export function createGrpoAlgorithm(
       };
       for (const part of minibatches(learned.length, options, seed, 'minibatches', step)) {
         const pick = <T>(all: ArrayLike<T>): T[] => part.map((i) => all[learned[i]]);
-        const own = pick(lengths);
+        const chosen = pick(lengths);
         const perToken = (values: readonly number[]) =>
-          own.map((length, i) => new Float32Array(length).fill(values[i]));
-        const tokens = own.reduce((a, b) => a + b, 0);
-        const weight = perToken(weights(own, maxTokens));
+          chosen.map((length, i) => new Float32Array(length).fill(values[i]));
+        const tokens = chosen.reduce((a, b) => a + b, 0);
+        const weight = perToken(weights(chosen, maxTokens));
         const masks = entropies && mostUndecided(pick(entropies), options.topEntropy);
-        const factors = [masks, importance && pick(importance)].filter((of) => of !== undefined);
+        const factors = [masks, importance && pick(importance)].filter((factor) => factor !== undefined);
         const advantage = pick(advantages);
         const { sums, norm } = await trainer.step(
           pick(completions),
@@ -204,26 +204,22 @@ export function createGrpoAlgorithm(
               old: pick(logProbs),
               reference: pick(referenceLogProbs),
               advantage: perToken(advantage),
-              weight: factors.reduce((of, by) => of.map((own, i) => own.map((value, t) => value * by[i][t])), weight),
+              weight: factors.reduce((all, by) => all.map((row, i) => row.map((x, t) => x * by[i][t])), weight),
               'kl weight': weight,
-              'entropy weight': perToken(own.map(() => 1 / tokens)),
+              'entropy weight': perToken(chosen.map(() => 1 / tokens)),
             },
-            perSequence: { 'completion advantage': advantage, '1/length': own.map((length) => 1 / length) },
+            perSequence: { 'completion advantage': advantage, '1/length': chosen.map((length) => 1 / length) },
           },
           rate,
         );
-        count({ ...sums, norm, steps: 1, tokens, completions: own.length });
+        count({ ...sums, norm, steps: 1, tokens, completions: chosen.length });
       }
       return {
         'reward/equal_groups': [...completions.keys()].filter(equal).length / completions.length,
         ...(totals.steps > 0 && metricsOf(totals, options)),
       };
     },
-    save: () => ({ state: scale.save(), tensors: trainer.save() }),
-    restore({ state, tensors }) {
-      scale.restore(state as ScoreScaleState);
-      trainer.restore(tensors);
-    },
+    ...savedWith(scale, trainer),
     [Symbol.dispose]() {
       for (const part of [trainer, undecided]) part?.[Symbol.dispose]();
     },
@@ -244,7 +240,7 @@ function ppoOf(options: GrpoOptions): NamedLoss | undefined {
     old,
     low: 1 - clip.low,
     high: 1 + clip.high,
-    advantages: advantage.map((own, i) => own.map((a, t) => a * weight[i][t])),
+    advantages: advantage.map((sequence, i) => sequence.map((a, t) => a * weight[i][t])),
   });
 }
 

@@ -101,8 +101,8 @@ const diagnoseEach: Diagnose = (rows, config) => {
       rows.filter((row) => row.weight === weight),
       config,
     );
-    const of = (text: string) => `With weight ${weight}: ${text}`;
-    return { findings: findings.map((finding) => ({ ...finding, text: of(finding.text) })), summary: of(summary) };
+    const at = (text: string) => `With weight ${weight}: ${text}`;
+    return { findings: findings.map((finding) => ({ ...finding, text: at(finding.text) })), summary: at(summary) };
   });
   const nothing = 'There is nothing to diagnose yet: the run has no step.';
   return diagnosisOf(

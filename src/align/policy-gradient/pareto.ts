@@ -195,7 +195,7 @@ async function evaluateStart(options: ParetoOptions, live: Live, rewards: readon
   const { parts } = await rollouts.run(evaluationPrompts, seedFor(seed, 'evaluation'));
   const scores = parts!.map((part) => part.scores);
   const start: ParetoPoint = { rewards: [mean(scores[0]), mean(scores[1])], kl: 0 };
-  return { start, deviations: scores.map((of) => deviation(of) || 1) };
+  return { start, deviations: scores.map((values) => deviation(values) || 1) };
 }
 
 interface Tools {
@@ -261,14 +261,14 @@ function createParetoLearner(options: ParetoOptions, { start, names, open, keep,
       return { step, weight, inner, point, samples, done: step >= total };
     },
     save() {
-      const own = state.begun ? (waiting ?? learner!.save()) : undefined;
-      return { state: { ...state, learner: own?.state }, tensors: own?.tensors ?? {} };
+      const saved = state.begun ? (waiting ?? learner!.save()) : undefined;
+      return { state: { ...state, learner: saved?.state }, tensors: saved?.tensors ?? {} };
     },
     restore(checkpoint: { state: unknown; tensors: unknown }): void {
-      const { learner: own, ...saved } = checkpoint.state as State & { learner: unknown };
+      const { learner: learned, ...saved } = checkpoint.state as State & { learner: unknown };
       checkSameData(saved, state, 'model, rewards or prompts');
       state = saved;
-      waiting = saved.begun ? { state: own, tensors: checkpoint.tensors as Tensors } : undefined;
+      waiting = saved.begun ? { state: learned, tensors: checkpoint.tensors as Tensors } : undefined;
     },
     [Symbol.dispose]: scope[Symbol.dispose],
   };

@@ -31,7 +31,7 @@ import { completionKl } from '../policies/kl.ts';
 import type { PolicyLearner } from '../policies/learner.ts';
 import { agentOptions, policyTrainingSchema } from '../policies/options.ts';
 import type { AnyPolicy } from '../policies/remote-policy.ts';
-import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, savedWith, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining } from '../policies/setup.ts';
 import { type Opener, openerOf } from '../training/input.ts';
 
@@ -113,8 +113,8 @@ export function createReinforceAlgorithm(
       const middle = mean(rewards);
       const raw = estimate(rewards, { size, scale: 'none' });
       const advantages = options.normalize ? standardize(raw) : raw;
-      const old = rollout.logProbs.map((own, i) =>
-        own.reduce((sum, logP, t) => sum + (importance ? importance[i][t] * logP : logP), 0),
+      const old = rollout.logProbs.map((sequence, i) =>
+        sequence.reduce((sum, logP, t) => sum + (importance ? importance[i][t] * logP : logP), 0),
       );
       let [loss, norm, steps] = [0, 0, 0];
       for (const chosen of minibatches(completions.length, options, seed, 'minibatches', step)) {
@@ -131,11 +131,7 @@ export function createReinforceAlgorithm(
       }
       return { 'loss/policy': loss / steps, 'gradient/norm': norm / steps, 'reward/objective': middle };
     },
-    save: () => ({ state: scale.save(), tensors: trainer.save() }),
-    restore({ state, tensors }) {
-      scale.restore(state as ScoreScaleState);
-      trainer.restore(tensors);
-    },
+    ...savedWith(scale, trainer),
     [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }

@@ -52,10 +52,10 @@ export function completionAdvantages(
 ): { advantages: Float32Array[]; returns: Float32Array[] } {
   const advantages = rewards.map(({ length }) => new Float32Array(length));
   const returns = rewards.map(({ length }) => new Float32Array(length));
-  for (const [i, own] of rewards.entries()) {
-    const followed = new Float32Array(own.length + 1);
-    followed.set(values[i].subarray(0, own.length));
-    const input = { steps: own.length, count: 1, rewards: own, values: followed, discount, lambda };
+  for (const [i, sequence] of rewards.entries()) {
+    const followed = new Float32Array(sequence.length + 1);
+    followed.set(values[i].subarray(0, sequence.length));
+    const input = { steps: sequence.length, count: 1, rewards: sequence, values: followed, discount, lambda };
     estimate(input, advantages[i], returns[i]);
   }
   return { advantages, returns };
@@ -65,18 +65,18 @@ export function completionAdvantages(
 export function whiten(numbers: readonly Float32Array[], shift = true): Float32Array[] {
   const { mean, variance } = momentsOf(numbers);
   const scale = 1 / Math.sqrt(variance + 1e-8);
-  return numbers.map((own) => own.map((x) => (x - mean) * scale + (shift ? 0 : mean)));
+  return numbers.map((sequence) => sequence.map((x) => (x - mean) * scale + (shift ? 0 : mean)));
 }
 
 /** 1 − Var(R − V) / Var(R): 1 for values that predict returns perfectly, 0 for a constant. */
 export function explainedTokenVariance(values: readonly Float32Array[], returns: readonly Float32Array[]): number {
-  const errors = returns.map((own, i) => own.map((x, t) => x - values[i][t]));
+  const errors = returns.map((sequence, i) => sequence.map((x, t) => x - values[i][t]));
   return 1 - momentsOf(errors).variance / (momentsOf(returns).variance || 1);
 }
 
 function momentsOf(numbers: readonly Float32Array[]): { mean: number; variance: number } {
   const count = numbers.reduce((sum, { length }) => sum + length, 0);
-  const total = (of: (x: number) => number) => numbers.reduce((sum, own) => own.reduce((a, x) => a + of(x), sum), 0);
+  const total = (by: (x: number) => number) => numbers.reduce((sum, row) => row.reduce((a, x) => a + by(x), sum), 0);
   const mean = total((x) => x) / count;
   return { mean, variance: total((x) => (x - mean) ** 2) / Math.max(1, count - 1) };
 }

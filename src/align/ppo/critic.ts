@@ -226,20 +226,20 @@ export function createLanguageCritic(network: CriticNetwork, { layout, clip, tra
       const count = returns.reduce((sum, { length }) => sum + length, 0);
       // a state after the last token without a return has weight 0
       const full = (numbers: readonly Float32Array[]) =>
-        numbers.map((own, i) => {
+        numbers.map((sequence, i) => {
           const all = new Float32Array(writtenTokens(completions[i]).length + 1);
-          all.set(own.subarray(0, all.length));
+          all.set(sequence.subarray(0, all.length));
           return all;
         });
       const perLabel = {
         return: full(returns),
         'old value': full(old),
-        weight: full(returns.map((own) => own.map(() => 1 / count))),
+        weight: full(returns.map((sequence) => sequence.map(() => 1 / count))),
       };
       const totals = { loss: 0, clipFraction: 0 };
       trainer.reset();
       for (const { batch, members } of completionBatches(completions, layout, states)) {
-        const numbers = Object.entries(perLabel).map(([name, own]) => [name, inOrder(own, members)]);
+        const numbers = Object.entries(perLabel).map(([name, sequences]) => [name, inOrder(sequences, members)]);
         const { value, valuesClipped } = await trainer.run(batch, Object.fromEntries(numbers));
         totals.loss += value.data[0] as number;
         totals.clipFraction += valuesClipped.data[0] as number;

@@ -45,8 +45,8 @@ export async function createPretraining(
     async add({ flat }) {
       const batch = Array.from({ length: ptx.rows }, rows.next);
       const { loss } = await likelihood.run(batch, Math.min(ptx.rows, options.rows));
-      const own = likelihood.gradients.flat;
-      for (let i = 0; i < flat.length; i++) flat[i] += ptx.coefficient * own[i];
+      const gradient = likelihood.gradients.flat;
+      for (let i = 0; i < flat.length; i++) flat[i] += ptx.coefficient * gradient[i];
       return loss;
     },
     save: rows.save,

@@ -94,7 +94,7 @@ export async function byCompletion(
   indices: ArrayLike<number>,
   layout: ItemLayout,
   part: number,
-  of: (batch: ItemBatch) => Float32Array | Promise<Float32Array>,
+  compute: (batch: ItemBatch) => Float32Array | Promise<Float32Array>,
   onDone: (done: number) => void = () => {},
 ): Promise<Float32Array> {
   const count = indices.length;
@@ -102,7 +102,7 @@ export async function byCompletion(
   for (let start = 0; start < count; start += part) {
     onDone(start);
     const some = Array.prototype.slice.call(indices, start, start + part) as number[];
-    const numbers = await of(itemBatch(items, some, layout));
+    const numbers = await compute(itemBatch(items, some, layout));
     for (const side of items.sides.keys()) {
       all.set(numbers.subarray(side * some.length, (side + 1) * some.length), side * count + start);
     }

@@ -194,9 +194,9 @@ function rated(
     while (keys[other] === keys[i] && other !== i) other = (other + 1) % count;
     const { ids, learn } = completions.at(other);
     const completion = Array.from(ids).filter((_, t) => learn![t] === 1);
-    const own = Array.from(prompts[i].ids);
-    const whole = [...own, ...completion].slice(0, length);
-    partners.add({ ids: whole, learn: new Uint8Array(whole.length).fill(1, own.length) });
+    const prompt = Array.from(prompts[i].ids);
+    const whole = [...prompt, ...completion].slice(0, length);
+    partners.add({ ids: whole, learn: new Uint8Array(whole.length).fill(1, prompt.length) });
   }
   return { sides: [completions], desirable, prompts, partners };
 }
@@ -221,8 +221,8 @@ function split(items: PreferenceItems, share: number, seed: number): Pick<Prefer
   const keys = items.prompts.map(({ ids }) => keyOf(ids));
   const different = [...new Set(keys)];
   const held = new Set(holdOut(different.length, share, seed).held.map((i) => different[i]));
-  const of = (isHeld: boolean) => [...keys.keys()].filter((i) => held.has(keys[i]) === isHeld);
-  return { train: some(items, of(false)), heldOut: held.size > 0 ? some(items, of(true)) : undefined };
+  const indices = (isHeld: boolean) => [...keys.keys()].filter((i) => held.has(keys[i]) === isHeld);
+  return { train: some(items, indices(false)), heldOut: held.size > 0 ? some(items, indices(true)) : undefined };
 }
 
 const some = (

@@ -387,9 +387,9 @@ function itemsThatFit<O extends PreferenceOptions>({ policy, options, data }: Pr
   return past < 0 ? longest.length : Math.max(1, past);
 }
 
-const largestDivisor = (of: number, most: number): number => {
-  let divisor = Math.min(of, most);
-  while (of % divisor > 0) divisor--;
+const largestDivisor = (count: number, most: number): number => {
+  let divisor = Math.min(count, most);
+  while (count % divisor > 0) divisor--;
   return divisor;
 };
 

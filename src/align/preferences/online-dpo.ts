@@ -32,7 +32,7 @@ import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts'
 import { environmentOptions, type PolicyTrainingOptions, policyTrainingSchema } from '../policies/options.ts';
 import { type AnyPolicy, isRemote, localPolicy, type RemotePolicy } from '../policies/remote-policy.ts';
 import { drawCompletions } from '../policies/rollouts.ts';
-import { createScoreScale, type ScoreScaleState, scoreSchema } from '../policies/score-scale.ts';
+import { createScoreScale, savedWith, scoreSchema } from '../policies/score-scale.ts';
 import { type PolicyInput, type PolicyTraining, policyTraining, setUpPolicy } from '../policies/setup.ts';
 import { createTokenLoss } from '../policies/token-loss.ts';
 import type { Completion, OpenReward, Reward } from '../reward-functions/reward-function.ts';
@@ -105,7 +105,7 @@ function createRemotePairTrainer(policy: RemotePolicy, loss: PreferenceLoss, par
           lengths,
           perLabel: { weight: lengths.map((length) => new Float32Array(length).fill(1)) },
           perSequence: {
-            ...Object.fromEntries(read.map(([name, of]) => [name, Array.from(of)])),
+            ...Object.fromEntries(read.map(([name, values]) => [name, Array.from(values)])),
             share: new Array<number>(part).fill(1 / count),
           },
         };
@@ -291,11 +291,7 @@ export function createOnlineDpoAlgorithm(
         ...metrics,
       };
     },
-    save: () => ({ state: scale.save(), tensors: trainer.save() }),
-    restore({ state, tensors }) {
-      scale.restore(state as ScoreScaleState);
-      trainer.restore(tensors);
-    },
+    ...savedWith(scale, trainer),
     [Symbol.dispose]: trainer[Symbol.dispose],
   };
 }

@@ -78,12 +78,12 @@ const heldOutLines = (lines: Lines): boolean =>
 
 /** Without that before the first step: there, the policy is the reference, and all rewards are equal. */
 const accuracyCard = (last: MetricsRow | undefined) => {
-  const [accuracy, pairs, of] = ['eval/rewards/accuracies', 'data/heldOut', 'data/heldOutOf'].map(
+  const [accuracy, pairs, whole] = ['eval/rewards/accuracies', 'data/heldOut', 'data/heldOutOf'].map(
     (name) => last?.[name],
   );
   if (accuracy === undefined) return [];
   const note =
-    pairs === undefined ? {} : { note: `${percents(wilson(accuracy, pairs))}, ${counted(pairs, 'pairs', of)}` };
+    pairs === undefined ? {} : { note: `${percents(wilson(accuracy, pairs))}, ${counted(pairs, 'pairs', whole)}` };
   return [{ label: 'Held-out accuracy', value: percent(accuracy), ...note }];
 };
 

@@ -32,7 +32,7 @@ export function evaluateSteps(
 ): StepEvaluation {
   const steps = completions.flatMap(({ right }, i) => right.map((is, k) => ({ is, score: scores[i][k] })));
   const hit = ({ is, score }: { is: boolean; score: number }) => Number(score >= 0 === is);
-  const of = (kind: boolean) => steps.filter(({ is }) => is === kind);
+  const stepsThat = (kind: boolean) => steps.filter(({ is }) => is === kind);
   const byCompletion = (by: Aggregate): Share =>
     shareOf(
       completions.map(({ right }, i) =>
@@ -44,8 +44,8 @@ export function evaluateSteps(
     loss: mean(steps.map(({ is, score }) => softplus(is ? -score : score))),
     right: mean(steps.map(({ is }) => Number(is))),
     auc: areaUnderCurve(steps),
-    ofRight: mean(of(true).map(hit)),
-    ofWrong: mean(of(false).map(hit)),
+    ofRight: mean(stepsThat(true).map(hit)),
+    ofWrong: mean(stepsThat(false).map(hit)),
     completions: { product: byCompletion('product'), min: byCompletion('min'), last: byCompletion('last') },
     allRight: mean(completions.map(({ right }) => Number(right.every(Boolean)))),
   };

@@ -45,21 +45,17 @@ export const processModelOf = (model: RewardModel, steps: StepReading): ProcessM
 const methods = {
   async score(this: ProcessModel, prompt: TextOrMessages, completions: string | readonly string[]) {
     const texts = typeof completions === 'string' ? [completions] : completions;
-    const reward = processReward(this, this.steps);
-    try {
-      const written = texts.map((text) => ({
-        prompt: [],
-        response: [],
-        ended: true,
-        promptText: '',
-        text,
-        row: { prompt },
-      }));
-      const scores = Array.from(await reward.score(written));
-      return typeof completions === 'string' ? scores[0] : scores;
-    } finally {
-      reward[Symbol.dispose]();
-    }
+    using reward = processReward(this, this.steps);
+    const written = texts.map((text) => ({
+      prompt: [],
+      response: [],
+      ended: true,
+      promptText: '',
+      text,
+      row: { prompt },
+    }));
+    const scores = Array.from(await reward.score(written));
+    return typeof completions === 'string' ? scores[0] : scores;
   },
 } as Pick<ProcessModel, 'score'>;
 
@@ -103,10 +99,10 @@ export function processReward(
       return withinLength(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
     });
     const probabilities = (await scorer.run(examples)).map((scores) => Array.from(scores, probability));
-    const scores = probabilities.map((own) => worthOf(own, aggregate));
+    const scores = probabilities.map((steps) => worthOf(steps, aggregate));
     return {
       scores: checkedRewards(name, scores, completions),
-      steps: probabilities.map((own, i) => stepRewards(steps[i].slice(0, own.length), own, aggregate)),
+      steps: probabilities.map((chances, i) => stepRewards(steps[i].slice(0, chances.length), chances, aggregate)),
     };
   };
   return {

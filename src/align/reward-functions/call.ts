@@ -73,16 +73,16 @@ const hasCause = (error: unknown) => (error as Error).cause !== undefined;
 function checkedScores(name: string, values: unknown, completions: readonly Completion[]): Scores {
   if (!Array.isArray(values) || !values.some(Array.isArray))
     return { scores: checkedRewards(name, values, completions) };
-  const steps = values.map((own: unknown, i): readonly StepReward[] => {
-    if (!Array.isArray(own)) return [];
-    const wrong = own.find((step) => !(step?.end > 0 && step.end <= completions[i].text.length));
-    if (wrong === undefined) return own;
+  const steps = values.map((value: unknown, i): readonly StepReward[] => {
+    if (!Array.isArray(value)) return [];
+    const wrong = value.find((step) => !(step?.end > 0 && step.end <= completions[i].text.length));
+    if (wrong === undefined) return value;
     throw new HeedError(`The reward "${name}" gave the step ${JSON.stringify(wrong)?.slice(0, 80)} of a completion.`, {
       hint: `A step is {end, reward}: characters of the text up to its end (at most ${completions[i].text.length} here), and a number.`,
     });
   });
-  const sums = values.map((own, i) =>
-    Array.isArray(own) ? steps[i].reduce((sum, { reward }) => sum + reward, 0) : own,
+  const sums = values.map((value, i) =>
+    Array.isArray(value) ? steps[i].reduce((sum, { reward }) => sum + reward, 0) : value,
   );
   return { steps, scores: checkedRewards(name, sums, completions) };
 }

@@ -56,8 +56,8 @@ export const writtenTokens = ({
   given,
   branches = [],
 }: Pick<Completion, 'response' | 'given' | 'branches'>): readonly number[] => {
-  const own = given ? response.filter((_, i) => !given[i]) : response;
-  return branches.length > 0 ? [own, ...branches.map(writtenTokens)].flat() : own;
+  const written = given ? response.filter((_, i) => !given[i]) : response;
+  return branches.length > 0 ? [written, ...branches.map(writtenTokens)].flat() : written;
 };
 
 /** The reward of a step of a completion. */

@@ -5,6 +5,7 @@
  * only, neither stems nor synonyms.
  */
 import { HeedError } from '../../error.ts';
+import { grouped } from '../../grouped.ts';
 
 /** The longest n-grams that BLEU and GLEU count. */
 const LONGEST_GRAM = 4;
@@ -27,28 +28,28 @@ export function fuzzyMatch(text: string, reference: string): number {
  * 100: n-grams without a match are smoothed exponentially, and a short text has as many orders as it has tokens.
  */
 export function bleu(text: string, reference: string): number {
-  const [own, expected] = [tokensOf(text), tokensOf(reference)];
-  const orders = Math.min(LONGEST_GRAM, own.length);
+  const [tokens, expected] = [tokensOf(text), tokensOf(reference)];
+  const orders = Math.min(LONGEST_GRAM, tokens.length);
   if (orders === 0) return expected.length === 0 ? 1 : 0;
   let log = 0;
   let smoothing = 1;
   for (let n = 1; n <= orders; n++) {
-    const total = own.length - n + 1;
-    const matches = overlap(grams(own, n), grams(expected, n));
+    const total = tokens.length - n + 1;
+    const matches = overlap(grams(tokens, n), grams(expected, n));
     if (matches === 0 && n === 1) return 0;
     if (matches === 0) smoothing *= 2;
     log += Math.log(matches === 0 ? 1 / (smoothing * total) : matches / total) / orders;
   }
-  return Math.exp(log + Math.min(0, 1 - expected.length / own.length));
+  return Math.exp(log + Math.min(0, 1 - expected.length / tokens.length));
 }
 
 /** Google's BLEU of one sentence (Wu et al. 2016, §4.3): the smaller of precision and recall of all n-grams up to 4. */
 export function gleu(text: string, reference: string): number {
-  const [own, expected] = [tokensOf(text), tokensOf(reference)];
+  const [tokens, expected] = [tokensOf(text), tokensOf(reference)];
   let [matches, most] = [0, 0];
   for (let n = 1; n <= LONGEST_GRAM; n++) {
-    matches += overlap(grams(own, n), grams(expected, n));
-    most += Math.max(own.length - n + 1, expected.length - n + 1, 0);
+    matches += overlap(grams(tokens, n), grams(expected, n));
+    most += Math.max(tokens.length - n + 1, expected.length - n + 1, 0);
   }
   return most === 0 ? 1 : matches / most;
 }
@@ -58,28 +59,27 @@ export function gleu(text: string, reference: string): number {
  * aligned from the end, as NLTK aligns them.
  */
 export function meteor(text: string, reference: string): number {
-  const [own, expected] = [tokensOf(text.toLowerCase()), tokensOf(reference.toLowerCase())];
-  if (own.length + expected.length === 0) return 1;
-  const places = new Map<string, number[]>();
-  for (const [at, token] of expected.entries()) places.set(token, [...(places.get(token) ?? []), at]);
+  const [tokens, expected] = [tokensOf(text.toLowerCase()), tokensOf(reference.toLowerCase())];
+  if (tokens.length + expected.length === 0) return 1;
+  const places = grouped([...expected.keys()], (at) => expected[at]);
   const aligned: [own: number, expected: number][] = [];
-  for (let i = own.length - 1; i >= 0; i--) {
-    const at = places.get(own[i])?.pop();
+  for (let i = tokens.length - 1; i >= 0; i--) {
+    const at = places.get(tokens[i])?.pop();
     if (at !== undefined) aligned.unshift([i, at]);
   }
   const matches = aligned.length;
   if (matches === 0) return 0;
   const chunks = aligned.filter(([i, at], k) => k === 0 || i !== aligned[k - 1][0] + 1 || at !== aligned[k - 1][1] + 1);
-  const [precision, recall] = [matches / own.length, matches / expected.length];
+  const [precision, recall] = [matches / tokens.length, matches / expected.length];
   const mean = (precision * recall) / (0.9 * precision + 0.1 * recall);
   return mean * (1 - 0.5 * (chunks.length / matches) ** 3);
 }
 
 /** ROUGE-N (Lin 2004): F1 of the n-grams of lowercase words. Equal to the package `rouge_score` without stemming. */
 export function rouge(n: number, text: string, reference: string): number {
-  const [own, expected] = [wordsOf(text), wordsOf(reference)];
-  const [ours, theirs] = [Math.max(0, own.length - n + 1), Math.max(0, expected.length - n + 1)];
-  return f1(overlap(grams(own, n), grams(expected, n)), ours, theirs);
+  const [words, expected] = [wordsOf(text), wordsOf(reference)];
+  const [ours, theirs] = [Math.max(0, words.length - n + 1), Math.max(0, expected.length - n + 1)];
+  return f1(overlap(grams(words, n), grams(expected, n)), ours, theirs);
 }
 
 /**
@@ -88,8 +88,8 @@ export function rouge(n: number, text: string, reference: string): number {
  * @throws HeedError when the texts are too long to compare.
  */
 export function rougeL(text: string, reference: string): number {
-  const [own, expected] = [wordsOf(text), wordsOf(reference)];
-  return f1(commonSubsequence(own, expected), own.length, expected.length);
+  const [words, expected] = [wordsOf(text), wordsOf(reference)];
+  return f1(commonSubsequence(words, expected), words.length, expected.length);
 }
 
 /** The measures by the names that OpenAI's graders have for them. */
@@ -118,15 +118,15 @@ function grams(tokens: readonly string[], n: number): Map<string, number> {
 }
 
 /** The number of n-grams that two texts share. */
-function overlap(own: ReadonlyMap<string, number>, expected: ReadonlyMap<string, number>): number {
+function overlap(found: ReadonlyMap<string, number>, expected: ReadonlyMap<string, number>): number {
   let shared = 0;
-  for (const [gram, count] of own) shared += Math.min(count, expected.get(gram) ?? 0);
+  for (const [gram, count] of found) shared += Math.min(count, expected.get(gram) ?? 0);
   return shared;
 }
 
 /** F1 of a number of matches in two texts; 0 without a match. */
-const f1 = (matches: number, own: number, expected: number): number =>
-  matches === 0 ? 0 : (2 * matches) / (own + expected);
+const f1 = (matches: number, found: number, expected: number): number =>
+  matches === 0 ? 0 : (2 * matches) / (found + expected);
 
 /** The length of the longest common subsequence. */
 function commonSubsequence(a: readonly string[], b: readonly string[]): number {

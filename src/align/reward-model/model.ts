@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
 import type { RowText } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
+import { keptAtOnce } from '../../disposables.ts';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import { createFolder, writeFileAtomic } from '../../files.ts';
@@ -89,13 +90,9 @@ const methods = {
       if (turnIsDue()) await breathe();
       examples.push(encodedFor(this, row.prompt as TextOrMessages, row.completion));
     }
-    const scorer = createRewardScorer(this);
-    try {
-      const scores = Array.from(await scorer.run(examples));
-      return typeof completions === 'string' ? scores[0] : scores;
-    } finally {
-      scorer[Symbol.dispose]();
-    }
+    using scorer = createRewardScorer(this);
+    const scores = Array.from(await scorer.run(examples));
+    return typeof completions === 'string' ? scores[0] : scores;
   },
   probability(this: RewardModel, first: number, second: number): number {
     if (![first, second].every(Number.isFinite)) {
@@ -170,13 +167,10 @@ export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters
 /** Loads a reward model from a folder or the Hub. @throws HeedError when it does not exist or is not a reward model. */
 export async function loadRewardModel(nameOrFolder: string, options: LoadOptions = {}): Promise<RewardModel> {
   const model = await loadModel(nameOrFolder, options);
-  try {
+  return keptAtOnce(model, () => {
     checkRewardModel(model);
     return rewardModelOf(model, readCalibration(model.folder!));
-  } catch (error) {
-    model[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** The calibration in a folder; without one, scores are rewards. @throws HeedError when the file is damaged. */

@@ -24,13 +24,13 @@ export const rankingDataSchema = z.object({
 });
 
 /** Schema of the options of a reward model or a process reward model: those of its own, then those that both share. */
-export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(own: Own) =>
+export const rewardTrainingSchema = <Own extends z.core.$ZodShape>(shape: Own) =>
   z.object({
     model: z
       .string()
       .default(embeddedModel)
       .describe('initial model, fine-tuned: a folder, a GGUF file or a name on the Hub'),
-    ...own,
+    ...shape,
     ...languageTrainingSchema.pick({
       seed: true,
       schedule: true,

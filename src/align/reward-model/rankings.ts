@@ -131,9 +131,9 @@ function rankingsOf(rated: readonly Rated[], left: Pick<Rankings, 'long' | 'equa
   const completions = createExamples();
   const [at, lengths]: number[][] = [[], []];
   const lists: Listed[] = [];
-  for (const { completions: own, ...list } of rated) {
+  for (const { completions: ranked, ...list } of rated) {
     lists.push({ ...list, first: at.length });
-    for (const { ids, learn, at: ends } of own) {
+    for (const { ids, learn, at: ends } of ranked) {
       completions.add({ ids, learn });
       at.push(ends![0]);
       lengths.push(ends![0] + 1 - Array.from(learn!).indexOf(1));

@@ -286,9 +286,9 @@ function createRewardMeasure(
         const referred = scores.map((each) => each.subarray(0, references.length));
         calibrated = { step, calibrations: referred.map(calibrationBy) };
       }
-      const now = await calibrations(step);
-      const { rewards, disagreement } = rewardsOf(some, completions, scores, now);
-      const scale = now.reduce((sum, { calibration }) => sum + calibration.scale, 0) / now.length;
+      const latest = await calibrations(step);
+      const { rewards, disagreement } = rewardsOf(some, completions, scores, latest);
+      const scale = latest.reduce((sum, { calibration }) => sum + calibration.scale, 0) / latest.length;
       const pairs = judgedPairs(rankings, some.lists, rewards);
       return {
         ...evaluateReward(pairs, scale),
@@ -315,7 +315,7 @@ function rewardsOf(
   const rewards = new Float32Array(rankings.lengths.length);
   let disagreement = 0;
   for (const [i, completion] of completions.entries()) {
-    const each = scores.map((of, k) => of[i] * calibrations[k].gain + calibrations[k].calibration.shift);
+    const each = scores.map((member, k) => member[i] * calibrations[k].gain + calibrations[k].calibration.shift);
     const mean = each.reduce((sum, value) => sum + value, 0) / each.length;
     rewards[completion] = mean;
     const variance = each.reduce((sum, value) => sum + (value - mean) ** 2, 0) / each.length;

@@ -73,8 +73,8 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       merged[Symbol.dispose]();
     },
     saveAdapter(folder: string, calibrated: Calibrated) {
-      const own = { ...model, parameters: adapters };
-      whileCalibrated(own, calibrated, ({ calibration, architecture, folder: base }) => {
+      const adapted = { ...model, parameters: adapters };
+      whileCalibrated(adapted, calibrated, ({ calibration, architecture, folder: base }) => {
         // before adapter_config.json: a folder that has one is complete
         writeCalibration(folder, calibration);
         saveAdapter(folder, { config, architecture, options, parameters: adapters, base });

@@ -125,9 +125,9 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
 }
 
 function meansOf(rewards: readonly Float32Array[]): { means: Float32Array; disagreement: number } {
-  const means = rewards[0].map((_, i) => rewards.reduce((sum, of) => sum + of[i], 0) / rewards.length);
+  const means = rewards[0].map((_, i) => rewards.reduce((sum, member) => sum + member[i], 0) / rewards.length);
   const deviations = Array.from(means, (mean, i) =>
-    Math.sqrt(rewards.reduce((sum, of) => sum + (of[i] - mean) ** 2, 0) / rewards.length),
+    Math.sqrt(rewards.reduce((sum, member) => sum + (member[i] - mean) ** 2, 0) / rewards.length),
   );
   return { means, disagreement: deviations.reduce((sum, value) => sum + value, 0) / deviations.length };
 }

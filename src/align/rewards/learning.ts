@@ -187,8 +187,8 @@ export async function openLearningReward(
       },
       saveModels(folder) {
         for (const [i, { model, calibrated }] of members.entries()) {
-          const own = members.length === 1 ? folder : `${folder}/member-${i}`;
-          whileCalibrated(model, calibrated, (whole) => saveRewardModel(own, whole));
+          const target = members.length === 1 ? folder : `${folder}/member-${i}`;
+          whileCalibrated(model, calibrated, (whole) => saveRewardModel(target, whole));
         }
       },
       save() {
@@ -297,7 +297,7 @@ async function accuracyOf(comparisons: readonly Compared[], scores: LearningRewa
   const scoresOf = (side: 0 | 1) => scores(decided.map(({ options }) => options[side]));
   const [first, second] = [await scoresOf(0), await scoresOf(1)];
   const right = decided.filter(({ choice }, i) => {
-    const difference = first.reduce((sum, own, member) => sum + own[i] - second[member][i], 0);
+    const difference = first.reduce((sum, scores, member) => sum + scores[i] - second[member][i], 0);
     return difference !== 0 && difference > 0 === choice[0] > choice[1];
   });
   return right.length / decided.length;

@@ -15,7 +15,7 @@
 
 import { z } from 'zod';
 import type { TextOrMessages } from '../../data/format.ts';
-import { Disposables, opening } from '../../disposables.ts';
+import { Disposables, keptAtOnce, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
 import { loadAdapter } from '../../lm/lora.ts';
@@ -71,11 +71,11 @@ async function rewardModelOver(
   pull: PullOptions = {},
 ): Promise<AdaptedReward | undefined> {
   const folder = await modelFolder(nameOrFolder, pull);
-  const of = await baseFolder(folder, pull);
-  if (of === undefined || base.folder === undefined || realpathSync(of) !== realpathSync(base.folder)) return undefined;
+  const adapted = await baseFolder(folder, pull);
+  if (!adapted || !base.folder || realpathSync(adapted) !== realpathSync(base.folder)) return undefined;
   const { config } = base;
   const { parameters, options } = loadAdapter(folder, config, base.architecture);
-  try {
+  return keptAtOnce(parameters, () => {
     const model = rewardModelOf({ ...base, folder, parameters }, readCalibration(folder));
     checkRewardModel(model);
     return {
@@ -83,10 +83,7 @@ async function rewardModelOver(
       weights: { ...base.parameters.values, ...parameters.values },
       linear: loraLinear(config, options, weightedLinear(config)),
     };
-  } catch (error) {
-    parameters[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** Schema of how a reward is called: timeout, retries, and the pessimism of an ensemble. */
@@ -208,8 +205,8 @@ export function weightedIn(text: string): { weight: number; text: string }[] {
   const parts = text.split(/\s+\+\s+/).map((part) => part.trim());
   if (parts.includes('')) throw new HeedError(`"${text}" names no reward.`, { hint: 'Write 0.7*A + 0.3*B.' });
   return parts.map((part) => {
-    const [, weight, of] = part.match(/^([+-]?(?:\d+\.?\d*|\.\d+))\s*\*\s*(.+)$/) ?? [];
-    return { weight: weight === undefined ? 1 : Number(weight), text: of ?? part };
+    const [, weight, reward] = part.match(/^([+-]?(?:\d+\.?\d*|\.\d+))\s*\*\s*(.+)$/) ?? [];
+    return { weight: weight === undefined ? 1 : Number(weight), text: reward ?? part };
   });
 }
 
@@ -326,7 +323,8 @@ export const encodedCompletion = (model: RewardModel, { promptText, text, row }:
 export function mixedReward(parts: readonly { weight: number; reward: Reward }[]): Reward {
   const explain = async (completions: readonly Completion[], signal?: AbortSignal): Promise<Scores> => {
     const all = await Promise.all(parts.map(({ reward }) => explained(reward, completions, signal)));
-    const weighted = <T>(of: (own: Scores, weight: number) => T): T[] => all.map((own, k) => of(own, parts[k].weight));
+    const weighted = <T>(read: (result: Scores, weight: number) => T): T[] =>
+      all.map((result, k) => read(result, parts[k].weight));
     return {
       scores: completions.map((_, i) =>
         weighted(({ scores }, weight) => weight * scores[i]).reduce((a, b) => a + b, 0),

@@ -124,7 +124,7 @@ const isLive = (value: unknown): value is object =>
   typeof value === 'function' ||
   (typeof value === 'object' &&
     value !== null &&
-    (isRows(value) || Object.values(value).some((of) => typeof of === 'function')));
+    (isRows(value) || Object.values(value).some((method) => typeof method === 'function')));
 
 function nameOf(value: object): string {
   if (isRows(value)) return IN_MEMORY;

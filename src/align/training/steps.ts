@@ -10,8 +10,8 @@ import { random } from '../../random.ts';
 import type { LanguageTrainingOptions } from './options.ts';
 
 /** @throws HeedError when a run resumes with other data than it began with. `what` names the data, in the plural. */
-export function checkSameData(saved: { fingerprint: string }, now: { fingerprint: string }, what: string): void {
-  if (saved.fingerprint === now.fingerprint) return;
+export function checkSameData(saved: { fingerprint: string }, current: { fingerprint: string }, what: string): void {
+  if (saved.fingerprint === current.fingerprint) return;
   throw new HeedError(`the ${what} are not those that the run began with`, {
     hint: 'Restore the old files, or start a new run.',
   });

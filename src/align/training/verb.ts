@@ -59,9 +59,9 @@ export function trainingOf<
       return {
         async next(signal?: AbortSignal): Promise<Step> {
           const step = await learner.next(signal);
-          const own = metricsOf(step);
-          Object.assign(metrics, own);
-          rows.push({ ...own, step: step.step, time: Date.now() / 1000 });
+          const measured = metricsOf(step);
+          Object.assign(metrics, measured);
+          rows.push({ ...measured, step: step.step, time: Date.now() / 1000 });
           return step;
         },
         [Symbol.dispose]: () => learner[Symbol.dispose](),

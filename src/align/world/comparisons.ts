@@ -88,28 +88,24 @@ export async function reviewSteps(model: Model, count: number, seed: number): Pr
   const draws = random(seed, 'answers in steps');
   const prompts = Array.from({ length: count }, () => reviewPrompts[draws.integer(reviewPrompts.length)]);
   const conversations = prompts.map(({ text }) => [{ role: 'user', content: text }]);
-  const generator = createGenerator(config, parameters.values);
-  try {
-    const answers = await generator.complete(
-      conversations.map((prompt) => encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids),
-      { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'answers in steps'), ends, tokenizer },
-    );
-    return answers.flatMap(({ text }, i) => {
-      const words = text!.split(/\s+/).filter(Boolean);
-      const good = goodSentences(prompts[i], words);
-      const sentences = sentencesOf(words).map((sentence, k) => {
-        const sentenceWords = sentence.at(-1) === '.' ? sentence.slice(0, -1) : sentence;
-        return { text: ` ${sentenceWords.join(' ')}`, good: good[k] };
-      });
-      const steps = sentences.filter(({ text }) => text.trim() !== '');
-      if (steps.length === 0) return [];
-      return [
-        { prompt: conversations[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) },
-      ];
+  using generator = createGenerator(config, parameters.values);
+  const answers = await generator.complete(
+    conversations.map((prompt) => encodeChat(tokenizer, prompt, { addGenerationPrompt: true }).ids),
+    { maxTokens: MOST_TOKENS, batch: 64, seed: seedFor(seed, 'answers in steps'), ends, tokenizer },
+  );
+  return answers.flatMap(({ text }, i) => {
+    const words = text!.split(/\s+/).filter(Boolean);
+    const good = goodSentences(prompts[i], words);
+    const sentences = sentencesOf(words).map((sentence, k) => {
+      const sentenceWords = sentence.at(-1) === '.' ? sentence.slice(0, -1) : sentence;
+      return { text: ` ${sentenceWords.join(' ')}`, good: good[k] };
     });
-  } finally {
-    generator[Symbol.dispose]();
-  }
+    const steps = sentences.filter(({ text }) => text.trim() !== '');
+    if (steps.length === 0) return [];
+    return [
+      { prompt: conversations[i], completions: steps.map(({ text }) => text), labels: steps.map(({ good }) => good) },
+    ];
+  });
 }
 
 const conversationOf = ({ text }: ReviewPrompt) => [{ role: 'user', content: text }];

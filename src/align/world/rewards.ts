@@ -37,7 +37,7 @@ function sentenceReward(name: string): Reward {
       const ends = sentenceEnds(completion.text);
       return good.map((is, i): StepReward => ({ end: ends[i], reward: Number(is) / good.length }));
     });
-    return { steps, scores: steps.map((own) => own.reduce((sum, { reward }) => sum + reward, 0)) };
+    return { steps, scores: steps.map((sentences) => sentences.reduce((sum, { reward }) => sum + reward, 0)) };
   };
   return { name, explain, score: async (completions) => (await explain(completions)).scores };
 }

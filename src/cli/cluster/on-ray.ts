@@ -57,9 +57,9 @@ export async function cellsOnCluster(
   const path = join(folder, 'cluster.json');
   const last = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : {};
   const ray = await openCluster(address ?? last.address, { onWarning });
-  const now = { ...last, ...JSON.parse(JSON.stringify(options)), address: ray.address };
-  writeFileAtomic(path, `${JSON.stringify(now, null, 2)}\n`);
-  return cellsOnRay(ray, version(), { ...now, onWarning });
+  const stored = { ...last, ...JSON.parse(JSON.stringify(options)), address: ray.address };
+  writeFileAtomic(path, `${JSON.stringify(stored, null, 2)}\n`);
+  return cellsOnRay(ray, version(), { ...stored, onWarning });
 }
 
 /** Trains in `folder` as a job, to its end. A job that already computes the run is not joined. */

@@ -159,12 +159,12 @@ function watchedBy(
     learner: watched,
     parts: {
       ...parts,
-      onStep(now: LearnStep) {
-        ({ step, labels, nextRound } = now);
-        fitted ||= now.fit !== undefined;
+      onStep(latest: LearnStep) {
+        ({ step, labels, nextRound } = latest);
+        fitted ||= latest.fit !== undefined;
         pace.at(step);
-        if (now.evaluation) curve = [...curve, { step, value: now.evaluation.mean }];
-        const news = now.evaluation || now.lesson || now.comparisons.length > 0 || now.done;
+        if (latest.evaluation) curve = [...curve, { step, value: latest.evaluation.mean }];
+        const news = latest.evaluation || latest.lesson || latest.comparisons.length > 0 || latest.done;
         const time = performance.now();
         if (news || time - updated > EVERY) {
           updated = time;
@@ -174,11 +174,11 @@ function watchedBy(
             phase: phase(),
             ...ahead(pace, nextRound, options.steps),
             curve,
-            ...(now.lesson && { lesson: lessonShown(step, now.lesson) }),
+            ...(latest.lesson && { lesson: lessonShown(step, latest.lesson) }),
           });
         }
-        if (step >= begin) play(now.done);
-        parts.onStep?.(now);
+        if (step >= begin) play(latest.done);
+        parts.onStep?.(latest);
       },
     },
     [Symbol.dispose]: () => stage[Symbol.dispose]?.(),

@@ -18,14 +18,10 @@ function showDefaultsByEnvironment(command: Command, training: TrainingRecord, s
   showDefaultsBy(command, async ({ env, algorithm, python }) => {
     if (typeof env !== 'string') return undefined;
     const settings = { env, ...(algorithm !== undefined && { algorithm }), ...(python !== undefined && { python }) };
-    const learner = await Promise.resolve(checking(() => training.open(settings, { onNotice() {} }), settings));
-    try {
-      const { options } = learner;
-      const short = Object.entries(shortcuts).map(([name, full]) => [name, valueAt(options, full.split('.'))]);
-      return { of: env, settings: { ...options, ...Object.fromEntries(short) } };
-    } finally {
-      learner[Symbol.dispose]();
-    }
+    using learner = await Promise.resolve(checking(() => training.open(settings, { onNotice() {} }), settings));
+    const { options } = learner;
+    const short = Object.entries(shortcuts).map(([name, full]) => [name, valueAt(options, full.split('.'))]);
+    return { of: env, settings: { ...options, ...Object.fromEntries(short) } };
   });
 }
 

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path';
 import { givenFiles, type Lesson } from '../../course/lessons.ts';
 import { HeedError } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { fileError, onDisk } from '../../files.ts';
 
 /** What the learner has done so far, in progress.json. */
 export interface CourseProgress {
@@ -36,23 +36,16 @@ export function writeFolder(folder: string, lessons: readonly Lesson[]): void {
   }
   for (const [name, text] of Object.entries(files)) {
     const path = join(folder, name);
-    try {
+    onDisk('write', path, () => {
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, text, { flag: 'wx' });
-    } catch (error) {
-      throw fileError(error, 'write', path);
-    }
+    });
   }
 }
 
 /** Whether nothing is in a folder, or it does not exist. */
-function isEmpty(folder: string): boolean {
-  try {
-    return !existsSync(folder) || readdirSync(folder).length === 0;
-  } catch (error) {
-    throw fileError(error, 'write into', folder);
-  }
-}
+const isEmpty = (folder: string): boolean =>
+  onDisk('write into', folder, () => !existsSync(folder) || readdirSync(folder).length === 0);
 
 /** The progress in this folder; undefined if the course was not started here. @throws HeedError if it is damaged. */
 export function readProgress(folder: string): CourseProgress | undefined {
@@ -72,11 +65,7 @@ export function readProgress(folder: string): CourseProgress | undefined {
 /** Keeps the progress. */
 export function writeProgress(folder: string, progress: CourseProgress): void {
   const path = join(folder, PROGRESS);
-  try {
-    writeFileSync(path, `${JSON.stringify(progress)}\n`);
-  } catch (error) {
-    throw fileError(error, 'write', path);
-  }
+  onDisk('write', path, () => writeFileSync(path, `${JSON.stringify(progress)}\n`));
 }
 
 /** The text of the learner's exercise. @throws HeedError if it is gone. */

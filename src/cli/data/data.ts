@@ -96,7 +96,7 @@ function addCheck(command: Command): void {
       some(
         output,
         'repeated',
-        found.duplicates.map(({ of, ...place }) => `${placeInWords(place)} repeats ${placeInWords(of)}`),
+        found.duplicates.map(({ of: first, ...place }) => `${placeInWords(place)} repeats ${placeInWords(first)}`),
       );
       some(output, 'leaked', (leakage?.rows ?? []).map(placeInWords));
       some(output, 'identical completions', found.identical.map(placeInWords));

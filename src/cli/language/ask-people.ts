@@ -106,14 +106,14 @@ function watchedBy(
   let [plays, step, learned] = [0, 0, 0];
   let nextRound: PolicyStep['nextRound'];
 
-  function show({ samples, reward: now, kl, measures }: PolicyEvaluation): void {
+  function show({ samples, reward: latest, kl, measures }: PolicyEvaluation): void {
     if (step === 0) {
       before = samples;
-      reward = now;
+      reward = latest;
     }
     if (WINS in measures) curve = [...curve.filter((point) => point.step < step), { step, value: measures[WINS] }];
     const from = step > 0 && reward !== undefined ? `, ${figure(reward)} before` : '';
-    room.update({ curve, numbers: { 'Mean reward': `${figure(now)}${from}`, KL: `${kl.toFixed(2)} nats` } });
+    room.update({ curve, numbers: { 'Mean reward': `${figure(latest)}${from}`, KL: `${kl.toFixed(2)} nats` } });
     const texts = samples.flatMap(({ prompt, text }, i) => {
       const first = before[i];
       return first ? [{ prompt, before: first.text.trim(), now: text.trim() }] : [];
@@ -148,9 +148,9 @@ function watchedBy(
     learner: watched,
     parts: {
       ...parts,
-      onStep(now: PolicyStep) {
-        const { evaluation, lesson, metrics } = now;
-        ({ step, nextRound } = now);
+      onStep(latest: PolicyStep) {
+        const { evaluation, lesson, metrics } = latest;
+        ({ step, nextRound } = latest);
         learned = metrics.labels;
         pace.at(step);
         if (evaluation) show(evaluation);
@@ -163,7 +163,7 @@ function watchedBy(
           ...(!nextRound && { wanted: learned + metrics.waiting }),
           ...(lesson && lesson.length > 0 && { lesson: lessonShown(step, lesson) }),
         });
-        parts.onStep?.(now);
+        parts.onStep?.(latest);
       },
     },
   };

@@ -8,7 +8,7 @@ import { writeDataset } from '../../data/write.ts';
 import { HeedError } from '../../error.ts';
 import type { Merge } from '../../feedback/transfer/merges.ts';
 import type { StageLearner, TrainingRecord } from '../../run/training-record.ts';
-import { mergeOption, storeOption } from '../people/store.ts';
+import { mergeOption, storeOption, withStore } from '../people/store.ts';
 import { UsageError } from '../program/usage.ts';
 import { addTraining } from '../run/run-training.ts';
 
@@ -59,13 +59,11 @@ function learningFromProject(training: TrainingRecord, flagsOf: () => ProjectFla
 
 async function answersOf(store: string, name: string, merge: Merge): Promise<Row[]> {
   // a store is much to load
-  const [{ openDatabase }, { findProject }, { exportRows }] = await Promise.all([
-    import('../../feedback/store/database.ts'),
+  const [{ findProject }, { exportRows }] = await Promise.all([
     import('../../feedback/project.ts'),
     import('../../feedback/transfer/export.ts'),
   ]);
-  const database = await openDatabase(store);
-  try {
+  return withStore(store, async (database) => {
     const rows: Row[] = [];
     const project = await findProject(database, name);
     for await (const row of exportRows(database, project, { format: 'preference', merge })) rows.push(row);
@@ -73,9 +71,7 @@ async function answersOf(store: string, name: string, merge: Merge): Promise<Row
     throw new HeedError(`The project "${name}" has no judgment yet that says which response is better.`, {
       hint: `Judge some: heed studio --store ${store}`,
     });
-  } finally {
-    await database.close();
-  }
+  });
 }
 
 export function addReward(command: Command): void {

@@ -1,6 +1,7 @@
 /** Opens a language model for a command. A model that is not in the cache is pulled from the Hub, with progress. */
 import { Option } from 'commander';
 import type { z } from 'zod';
+import { keptAtOnce } from '../../disposables.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { type TemplateOptions, templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
@@ -60,11 +61,6 @@ export async function openGuesses(
   if (draft === undefined) return { speculate: lookup ? { lookup, guesses } : undefined, [Symbol.dispose]() {} };
   const { done, ...pull } = pullProgress(draft);
   const model = await loadModel(draft, { ...pull, onNotice: toStderr }).finally(done);
-  try {
-    checkDraftTokens(tokenizer, model.tokenizer);
-  } catch (error) {
-    model[Symbol.dispose]();
-    throw error;
-  }
+  keptAtOnce(model, () => checkDraftTokens(tokenizer, model.tokenizer));
   return { speculate: { draft: model, guesses }, [Symbol.dispose]: () => model[Symbol.dispose]() };
 }

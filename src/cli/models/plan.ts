@@ -24,8 +24,8 @@ export function addPlan(command: Command): void {
 }
 
 /** Refuses settings that this kind of plan does not have. */
-function refuseOthers(input: object, own: z.ZodObject, why: string): void {
-  const stray = Object.keys(input).find((name) => !Object.hasOwn(own.shape, name));
+function refuseOthers(input: object, known: z.ZodObject, why: string): void {
+  const stray = Object.keys(input).find((name) => !Object.hasOwn(known.shape, name));
   if (stray !== undefined) throw new UsageError(`${flagFor(stray)} ${why}`);
 }
 

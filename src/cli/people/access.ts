@@ -4,27 +4,21 @@ import { type ApiKey, addApiKey, listApiKeys, newKeySchema, removeApiKey } from 
 import { findPerson, type Person } from '../../feedback/people.ts';
 import { keyScopes } from '../../feedback/roles.ts';
 import { endSessions, listSessions } from '../../feedback/sessions.ts';
-import { type Database, openDatabase } from '../../feedback/store/database.ts';
+import type { Database } from '../../feedback/store/database.ts';
 import { createOutput, table } from '../program/output.ts';
 import { checking, UsageError } from '../program/usage.ts';
+import { withStore } from './store.ts';
 
 interface Flags {
   store: string;
   json?: boolean;
 }
 
-async function withPerson<T>(
+const withPerson = <T>(
   { store }: Flags,
   name: string,
   use: (database: Database, person: Person) => Promise<T>,
-): Promise<T> {
-  const database = await openDatabase(store);
-  try {
-    return await use(database, await findPerson(database, name));
-  } finally {
-    await database.close();
-  }
-}
+): Promise<T> => withStore(store, async (database) => use(database, await findPerson(database, name)));
 
 const when = (time: number): string => new Date(time).toISOString().slice(0, 16).replace('T', ' ');
 

@@ -12,23 +12,19 @@ import {
   setRetention,
 } from '../../feedback/retention.ts';
 import { type AuditEntry, auditTrail } from '../../feedback/store/audit.ts';
-import { type Database, kindOf, openDatabase } from '../../feedback/store/database.ts';
+import { type Database, kindOf } from '../../feedback/store/database.ts';
 import { type AuditCheck, verifyAudit } from '../../feedback/store/verify-audit.ts';
 import { flagFor } from '../../flag-names.ts';
 import { createOutput, type Output, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
+import { withStore } from './store.ts';
 
 /** Opens a store that is there, and closes it after `use`. @throws HeedError if there is none. */
 export async function withExistingStore<T>(path: string, use: (database: Database) => Promise<T>): Promise<T> {
   if (kindOf(path) === 'sqlite' && !existsSync(path)) {
     throw new HeedError(`There is no store "${path}".`, { hint: 'Pass its path, or a postgres:// address.' });
   }
-  const database = await openDatabase(path);
-  try {
-    return await use(database);
-  } finally {
-    await database.close();
-  }
+  return withStore(path, use);
 }
 
 interface AuditFlags {
@@ -153,8 +149,8 @@ function rulesWith(
   const within = (rules: RetentionRules, changes: Changes): RetentionRules =>
     Object.fromEntries(Object.entries({ ...rules, ...changes }).filter(([, days]) => days !== null));
   if (project !== undefined) {
-    const own = { [project]: within(set ? (kept.projects[project] ?? {}) : {}, changes) };
-    return set ? { ...kept, projects: { ...kept.projects, ...own } } : { store: {}, projects: own };
+    const projectRules = { [project]: within(set ? (kept.projects[project] ?? {}) : {}, changes) };
+    return set ? { ...kept, projects: { ...kept.projects, ...projectRules } } : { store: {}, projects: projectRules };
   }
   if (set) return { ...kept, store: within(kept.store, changes) };
   const same = (rules: RetentionRules) =>

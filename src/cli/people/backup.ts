@@ -1,5 +1,4 @@
 /** heed feedback backup and restore. */
-import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import {
   type BackupSummary,
@@ -8,7 +7,7 @@ import {
   type RestoreSummary,
   restoreStore,
 } from '../../feedback/store/backup.ts';
-import { fileError } from '../../files.ts';
+import { readText } from '../../files.ts';
 import { createProgress, type Progress } from '../../run/progress.ts';
 import { createOutput, table } from '../program/output.ts';
 import { UsageError } from '../program/usage.ts';
@@ -66,12 +65,8 @@ export function addRestore(command: Command): void {
 /** The key in a file, without the newline that editors put at its end, or in the environment. */
 function keyFrom({ keyFile }: KeyFlags): string | undefined {
   if (keyFile === undefined) return process.env.HEED_BACKUP_KEY || undefined;
-  try {
-    const key = readFileSync(keyFile, 'utf8').replace(/\r?\n$/, '');
-    if (key !== '') return key;
-  } catch (error) {
-    throw fileError(error, 'read', keyFile);
-  }
+  const key = readText(keyFile).replace(/\r?\n$/, '');
+  if (key !== '') return key;
   throw new UsageError(`--key-file: "${keyFile}" is empty.`, { hint: 'Put a long passphrase on its first line.' });
 }
 

@@ -77,9 +77,9 @@ export async function critique(
     const written = await criticize(critic, completions, options);
     const byItem = new Map<string, Critiques>();
     for (const { id, texts } of some) {
-      const own = written.splice(0, texts.length);
-      const found = (options.samples ?? 1) > 1 ? { found: own.map((one) => one.found) } : {};
-      byItem.set(id, { by: critic.name, texts: own.map(({ text }) => text), ...found });
+      const critiques = written.splice(0, texts.length);
+      const found = (options.samples ?? 1) > 1 ? { found: critiques.map((one) => one.found) } : {};
+      byItem.set(id, { by: critic.name, texts: critiques.map(({ text }) => text), ...found });
     }
     await setCritiques(database, project.id, byItem);
     onProgress?.(from + some.length, items.length);

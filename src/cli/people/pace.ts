@@ -36,12 +36,12 @@ export async function unpaused(pace: Pace, room: TeachingRoom, signal: AbortSign
   pace.wait(false);
 }
 
-/** Starts to measure. `now` is a monotonic clock in milliseconds. */
-export function createPace(now: () => number = () => performance.now()): Pace {
+/** Starts to measure. `clock` is a monotonic clock in milliseconds. */
+export function createPace(clock: () => number = () => performance.now()): Pace {
   let idle = 0;
   let waitsSince: number | undefined;
   let marks: { time: number; step: number }[] = [];
-  const active = () => (waitsSince ?? now()) - idle;
+  const active = () => (waitsSince ?? clock()) - idle;
   return {
     at(step) {
       const time = active();
@@ -51,9 +51,9 @@ export function createPace(now: () => number = () => performance.now()): Pace {
       marks = marks.slice(Math.max(0, old));
     },
     wait(waiting) {
-      if (waiting) waitsSince ??= now();
+      if (waiting) waitsSince ??= clock();
       else if (waitsSince !== undefined) {
-        idle += now() - waitsSince;
+        idle += clock() - waitsSince;
         waitsSince = undefined;
       }
     },

@@ -1,7 +1,7 @@
 /** heed feedback prioritize and suggest: what a reward model says of a project's items. */
 import type { OpenReward, Reward } from '../../align/reward-functions/reward-function.ts';
 import { openReward } from '../../align/rewards/open.ts';
-import { Disposables } from '../../disposables.ts';
+import { opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { type Critiques, type Suggestion, setPriorities } from '../../feedback/items/items.ts';
 import { setSuggestions } from '../../feedback/items/suggestions.ts';
@@ -114,8 +114,8 @@ async function* scored(
     for (const member of members) byMember.push(await member.score(completions));
     let at = 0;
     for (const { id, texts } of some) {
-      const own = byMember.map((scores) => Array.from(texts, (_, i) => scores[at + i]));
-      yield { id, scores: own };
+      const memberScores = byMember.map((scores) => Array.from(texts, (_, i) => scores[at + i]));
+      yield { id, scores: memberScores };
       at += texts.length;
     }
   }
@@ -125,7 +125,7 @@ async function* scored(
 export function priorityOf(differences: readonly number[]): number {
   if (differences.length === 1) return -Math.abs(differences[0]);
   const mean = differences.reduce((a, b) => a + b, 0) / differences.length;
-  return Math.sqrt(differences.reduce((sum, own) => sum + (own - mean) ** 2, 0) / differences.length);
+  return Math.sqrt(differences.reduce((sum, difference) => sum + (difference - mean) ** 2, 0) / differences.length);
 }
 
 /** A prompt as one text. */
@@ -133,14 +133,9 @@ export const promptAsText = (prompt: Content['prompt'] & {}): string =>
   typeof prompt === 'string' ? prompt : prompt.map(textOfMessage).join('\n\n');
 
 /** Opens several rewards, all or none. */
-export async function openMembers(texts: readonly string[]): Promise<OpenReward[]> {
-  const scope = new Disposables();
-  const opened: OpenReward[] = [];
-  try {
+export const openMembers = (texts: readonly string[]): Promise<OpenReward[]> =>
+  opening(async (scope) => {
+    const opened: OpenReward[] = [];
     for (const text of texts) opened.push(scope.use(await openReward(text)));
     return opened;
-  } catch (error) {
-    scope[Symbol.dispose]();
-    throw error;
-  }
-}
+  });

@@ -67,7 +67,7 @@ export function addExportTo(command: Command): void {
 /** Whether data of another tool moves in. @throws UsageError if a flag needs --from. */
 export function isFrom(flags: ImportFromFlags): flags is ImportFromFlags & { from: ImportTool } {
   if (flags.from !== undefined) return true;
-  const own = {
+  const converting = {
     'dry-run': flags.dryRun,
     prompt: flags.prompt,
     options: flags.options,
@@ -75,7 +75,7 @@ export function isFrom(flags: ImportFromFlags): flags is ImportFromFlags & { fro
     'labeling-config': flags.labelingConfig,
     redact: flags.redact,
   };
-  const flag = Object.entries(own).find(([, value]) => value !== undefined)?.[0];
+  const flag = Object.entries(converting).find(([, value]) => value !== undefined)?.[0];
   if (flag === undefined) return false;
   throw new UsageError(`--${flag}: only with --from`, {
     hint: `Add --from ${importTools.join('|')}.`,

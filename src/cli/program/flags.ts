@@ -44,12 +44,12 @@ export type Shortcuts = Readonly<Record<string, string>>;
  */
 export function addFlags(command: Command, schema: z.ZodType, shortcuts: Shortcuts = {}): void {
   const flags = flagsOf(schema);
-  const shorter = Object.entries(shortcuts).map(([name, of]) => {
-    const flag = flags.find(({ name }) => name === of)!;
-    return { ...flag, name, description: `${flag.description} (${flagFor(of)})` };
+  const shorter = Object.entries(shortcuts).map(([name, target]) => {
+    const flag = flags.find(({ name }) => name === target)!;
+    return { ...flag, name, description: `${flag.description} (${flagFor(target)})` };
   });
   const replaced = new Map(
-    Object.entries(shortcuts).flatMap(([name, of]) => (of.endsWith(`.${name}`) ? [[of, name]] : [])),
+    Object.entries(shortcuts).flatMap(([name, target]) => (target.endsWith(`.${name}`) ? [[target, name]] : [])),
   );
   const plain = flags.filter(({ name }) => !name.includes('.'));
   const nested = flags.filter(({ name }) => name.includes('.') && !replaced.has(name));

@@ -194,9 +194,9 @@ function help(command: Command, helper: Help, all: boolean): string {
   const { about, examples } = guides.get(command) ?? { about: '', examples: [] };
   const visible = helper.visibleOptions(command).length - 1; // --help is none of them
   const shown = shownFlags(command, helper);
-  const of = defaultsOf.get(command);
+  const source = defaultsOf.get(command);
   const count = shown.length < visible ? ` (${shown.length} of ${visible})` : '';
-  const title = `Flags${count}${of === undefined ? '' : `, with the defaults in ${of}`}:`;
+  const title = `Flags${count}${source === undefined ? '' : `, with the defaults in ${source}`}:`;
   const tries = (some: readonly string[]) =>
     some.length > 0
       ? [`${some.length > 1 ? 'Examples' : 'Example'}:`, ...some.map((line) => wrapCommand(line, width)), '']
@@ -205,7 +205,7 @@ function help(command: Command, helper: Help, all: boolean): string {
     const text = Help.prototype.formatHelp.call(helper, command, helper);
     return [
       text,
-      ...(of === undefined ? [] : [`The defaults are those in ${of}.`, '']),
+      ...(source === undefined ? [] : [`The defaults are those in ${source}.`, '']),
       ...(about ? [wrap(about, width), ''] : []),
       ...tries(examples),
     ].join('\n');

@@ -10,8 +10,8 @@ const SIZES = ['rows', 'part', 'batch', 'length', 'maxTokens'];
 export function withWhatFits(error: unknown, options: Readonly<Record<string, unknown>>, folder: string): unknown {
   if (!(error instanceof DeviceMemoryError)) return error;
   const flags = SIZES.flatMap((name) => {
-    const now = options[name];
-    return typeof now === 'number' && now > 1 ? [`${flagFor(name)} ${Math.ceil(now / 2)} (now ${now})`] : [];
+    const value = options[name];
+    return typeof value === 'number' && value > 1 ? [`${flagFor(name)} ${Math.ceil(value / 2)} (now ${value})`] : [];
   });
   if (options.checkpointLayers === false) flags.push('--checkpoint-layers');
   if ((options.lora as { rank?: number } | undefined)?.rank === 0) flags.push('--lora.rank 16');

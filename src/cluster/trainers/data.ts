@@ -55,11 +55,11 @@ export async function trainerRows(
   job: JobSettings,
   { pull, onNotice }: { pull?: PullOptions; onNotice?: (text: string) => void } = {},
 ): Promise<TrainerRows> {
-  const seed = job.of<number>('seed') ?? 0;
-  const data = job.of<string>('data')!;
+  const seed = job.get<number>('seed') ?? 0;
+  const data = job.get<string>('data')!;
   const all = await rowsOf(on, data, job, { pull, onNotice });
-  const other = job.of<string>('evaluation.data');
-  const share = job.of<number>('evaluation.share') ?? 0;
+  const other = job.get<string>('evaluation.data');
+  const share = job.get<number>('evaluation.share') ?? 0;
   let [train, heldOut] = [all, other === undefined ? [] : await rowsOf(on, other, job, { pull, onNotice })];
   if (other === undefined && share > 0) {
     const keys = all.map(keyOf);
@@ -75,7 +75,7 @@ export async function trainerRows(
     });
   }
   if (on === 'trl') return { train, heldOut, conversational };
-  const count = job.of<number>('steps')! * job.of<number>('batch')!;
+  const count = job.get<number>('steps')! * job.get<number>('batch')!;
   return {
     train: forSteps(train, count, seed).map((row) => (on === 'verl' ? inVerl(row) : row)),
     heldOut: [],
@@ -111,7 +111,7 @@ async function rowsOf(
   const found = readDataset(await resolveDataset(name, pull), {
     accept,
     name,
-    onBadRow: job.of<'error'>('onBadRow'),
+    onBadRow: job.get<'error'>('onBadRow'),
     onSkip: () => skipped++,
   });
   for await (const { value, format, ...place } of found) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { fileError, writeFileAtomic } from '../../files.ts';
+import { onDisk, writeFileAtomic } from '../../files.ts';
 import { withChatTemplate } from '../../lm/built-in-templates.ts';
 import { isGguf } from '../../lm/gguf/file.ts';
 import { hubName, type PullOptions } from '../../lm/hub.ts';
@@ -42,17 +42,17 @@ export async function writeTrainerFiles(
   const model = await inputOf('model', job, inputs);
   const rows = await trainerRows(stage.on, job, { pull, onNotice });
   const template = await templateOf(job, rows.conversational, onNotice);
-  const own: JobInputs = {
+  const jobInputs: JobInputs = {
     model,
-    reference: job.of('reference') === undefined ? undefined : await inputOf('reference', job, inputs),
-    reward: job.of('reward') === undefined ? undefined : await inputOf('reward', job, inputs),
-    critic: job.of('critic.model') === undefined ? undefined : await inputOf('critic.model', job, inputs),
+    reference: job.get('reference') === undefined ? undefined : await inputOf('reference', job, inputs),
+    reward: job.get('reward') === undefined ? undefined : await inputOf('reward', job, inputs),
+    critic: job.get('critic.model') === undefined ? undefined : await inputOf('critic.model', job, inputs),
     train: TRAIN,
     heldOut: rows.heldOut.length > 0 ? HELD_OUT : undefined,
     chatTemplate: template === undefined ? undefined : { path: TEMPLATE, text: template },
     conversational: rows.conversational,
   };
-  const files = trainer.write(theirs, { ...job, evaluates: rows.heldOut.length > 0 }, own);
+  const files = trainer.write(theirs, { ...job, evaluates: rows.heldOut.length > 0 }, jobInputs);
   const order = {
     on: stage.on,
     package: trainer.package,
@@ -61,23 +61,21 @@ export async function writeTrainerFiles(
     metrics: { from: trainer.metricsFrom, stepsPer: task.stepsPer?.(job) ?? 1, names: task.metrics },
   };
   const to = join(folder, TRAINER);
-  try {
+  onDisk('write', to, () => {
     rmSync(to, { recursive: true, force: true });
     mkdirSync(join(to, 'data'), { recursive: true });
     writeRows(join(to, TRAIN), rows.train);
-    if (own.heldOut) writeRows(join(to, HELD_OUT), rows.heldOut);
+    if (jobInputs.heldOut) writeRows(join(to, HELD_OUT), rows.heldOut);
     if (template !== undefined) writeFileSync(join(to, TEMPLATE), template);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(to, name), text);
     for (const name of readdirSync(programs)) writeFileSync(join(to, name), readFileSync(join(programs, name)));
-    if (/^https?:/.test(own.reward ?? '')) {
-      const [timeout, retries, pause] = ['timeout', 'retries', 'pause'].map((name) => job.of(`rewardCall.${name}`));
-      writeFileSync(join(to, 'reward.json'), JSON.stringify({ url: own.reward, timeout, retries, pause }));
+    if (/^https?:/.test(jobInputs.reward ?? '')) {
+      const [timeout, retries, pause] = ['timeout', 'retries', 'pause'].map((name) => job.get(`rewardCall.${name}`));
+      writeFileSync(join(to, 'reward.json'), JSON.stringify({ url: jobInputs.reward, timeout, retries, pause }));
     }
     writeFileSync(join(to, ORDER), `${JSON.stringify(order, null, 2)}\n`);
-  } catch (error) {
-    throw fileError(error, 'write', to);
-  }
-  return { python: job.options.python, inputs, base: job.of<string>('model')! };
+  });
+  return { python: job.options.python, inputs, base: job.get<string>('model')! };
 }
 
 function writeRows(path: string, rows: readonly Row[]): void {
@@ -91,7 +89,7 @@ function writeRows(path: string, rows: readonly Row[]): void {
 
 /** A model as the job names it: a folder here travels with the job; a name on the Hub, or a path of the nodes, stays. */
 async function inputOf(path: string, job: JobSettings, inputs: Record<string, string>): Promise<string> {
-  const name = job.of<string>(path)!;
+  const name = job.get<string>(path)!;
   if (/^https?:/.test(name)) return name;
   if (!isEmbedded(name) && !existsSync(name)) {
     if (name.startsWith('/')) return name;
@@ -128,9 +126,9 @@ async function templateOf(
   conversational: boolean,
   onNotice?: (text: string) => void,
 ): Promise<string | undefined> {
-  const named = job.of<string>('chatTemplate');
+  const named = job.get<string>('chatTemplate');
   if (named !== undefined && existsSync(named)) return readFileSync(named, 'utf8');
-  const model = job.of<string>('model')!;
+  const model = job.get<string>('model')!;
   const local = isEmbedded(model) || existsSync(model);
   if (!local) {
     if (named === undefined) return undefined;

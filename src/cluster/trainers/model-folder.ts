@@ -1,9 +1,9 @@
 /** Checks a model's folder that came from elsewhere, without loading it. */
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, readSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSafetensors } from '../../engine/safetensors.ts';
 import { HeedError, messageOf } from '../../error.ts';
+import { sha256OfFile } from '../../files.ts';
 
 /** Sizes in bytes and checksums of files by their names in a folder. */
 export type Manifest = Readonly<Record<string, { size: number; sha256: string }>>;
@@ -25,7 +25,7 @@ export function checkModelFolder(folder: string, manifest: Manifest = {}): void 
     if (!existsSync(path)) throw fail(name, 'is missing');
     const got = statSync(path).size;
     if (got !== size) throw fail(name, `has ${got} bytes: expected ${size}`);
-    if (checksumOf(path) !== sha256) throw fail(name, 'differs from what the trainer saved');
+    if (sha256OfFile(path) !== sha256) throw fail(name, 'differs from what the trainer saved');
   }
   const json = (name: string): Record<string, unknown> => {
     if (!existsSync(join(folder, name))) throw fail(name, 'is missing');
@@ -54,18 +54,4 @@ export function checkModelFolder(folder: string, manifest: Manifest = {}): void 
   const files = new Map([...new Set(Object.values(map))].map((name) => [name, tensorsOf(name)]));
   for (const [tensor, name] of Object.entries(map))
     if (!files.get(name)!.has(tensor)) throw fail(name, `lacks the tensor ${tensor}, which ${INDEX} names`);
-}
-
-/** Reads piece by piece: a file of weights may be larger than memory. */
-function checksumOf(path: string): string {
-  const hash = createHash('sha256');
-  const piece = Buffer.alloc(2 ** 20);
-  const file = openSync(path, 'r');
-  try {
-    for (let length = readSync(file, piece); length > 0; length = readSync(file, piece))
-      hash.update(piece.subarray(0, length));
-  } finally {
-    closeSync(file);
-  }
-  return hash.digest('hex');
 }

@@ -25,7 +25,7 @@ import {
 } from './trainer.ts';
 
 /** Completions of a step. */
-const completions = (job: JobSettings) => job.of<number>('batch')! * (job.of<number>('completions') ?? 1);
+const completions = (job: JobSettings) => job.get<number>('batch')! * (job.get<number>('completions') ?? 1);
 
 const common: Record<string, Equivalent> = {
   model: { theirs: 'actor.model_name_or_path', to: () => ({}) },
@@ -50,7 +50,7 @@ const common: Record<string, Equivalent> = {
   learningRate: {
     theirs: 'actor.adam.lr',
     differs: 'left out: OpenRLHF’s default, not heed’s, which depends on the model’s size',
-    to: (rate: number, job) => ({ 'actor.adam.lr': rate * (job.of<number>('learningRateFactor') ?? 1) }),
+    to: (rate: number, job) => ({ 'actor.adam.lr': rate * (job.get<number>('learningRateFactor') ?? 1) }),
   },
   learningRateFactor: learningRateFactor('actor.adam.lr'),
   schedule: {
@@ -58,7 +58,7 @@ const common: Record<string, Equivalent> = {
       ...['constant', 'constant_with_warmup', 'linear', 'cosine', 'cosine_with_min_lr'],
     ]),
     to: (name: string, job) => {
-      const theirs = name === 'constant' && job.of<number>('warmup') ? 'constant_with_warmup' : name;
+      const theirs = name === 'constant' && job.get<number>('warmup') ? 'constant_with_warmup' : name;
       return { 'actor.lr_scheduler': theirs, 'critic.lr_scheduler': theirs };
     },
   },
@@ -200,7 +200,7 @@ export const openrlhf: Trainer = {
         aggregation: off('sum_then_normalize', 'there is one reward'),
         'clip.low': {
           theirs: 'actor.eps_clip_low_high',
-          to: (low: number, job) => ({ 'actor.eps_clip_low_high': [low, job.of<number>('clip.high')!] }),
+          to: (low: number, job) => ({ 'actor.eps_clip_low_high': [low, job.get<number>('clip.high')!] }),
         },
         'clip.high': { theirs: 'actor.eps_clip_low_high', to: () => ({}) },
         entropy: {
@@ -221,7 +221,7 @@ export const openrlhf: Trainer = {
   },
   faults: (job) => [
     ...placeFaults('openrlhf', job),
-    ...(job.of('chatTemplate') !== undefined ? ['settings.chatTemplate: openrlhf takes the tokenizer’s own'] : []),
+    ...(job.get('chatTemplate') !== undefined ? ['settings.chatTemplate: openrlhf takes the tokenizer’s own'] : []),
   ],
   write(theirs, job, inputs) {
     const address = /^https?:/.test(inputs.reward ?? '');
@@ -241,13 +241,13 @@ export const openrlhf: Trainer = {
       const values = value === true ? [] : [value].flat().map((one) => quoted(String(one)));
       return [`--${name}${values.length > 0 ? ` ${values.join(' ')}` : ''}`];
     });
-    const own = [
+    const ourWords = [
       '--ckpt.output_dir "$HEED_OUT/model"',
       '--ckpt.path "$HEED_OUT/checkpoints"',
       '--logger.tensorboard_dir "$HEED_OUT/tensorboard"',
     ];
     return {
-      'launch.sh': `#!/bin/sh\n# heed: ${job.command} by OpenRLHF\nexec "$HEED_PYTHON" -m openrlhf.cli.train_ppo_ray \\\n  ${[...words, ...own].join(' \\\n  ')}\n`,
+      'launch.sh': `#!/bin/sh\n# heed: ${job.command} by OpenRLHF\nexec "$HEED_PYTHON" -m openrlhf.cli.train_ppo_ray \\\n  ${[...words, ...ourWords].join(' \\\n  ')}\n`,
     };
   },
 };

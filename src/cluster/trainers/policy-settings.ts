@@ -60,8 +60,8 @@ export const unwatched: Readonly<Record<string, Equivalent>> = {
 export const criticRate = (theirs: string, differs: string): Equivalent => ({
   theirs,
   differs,
-  to: (rate: number, job) => ({ [theirs]: rate * (job.of<number>('learningRate') ?? 0) }),
-  fault: (_: number, job) => (job.of('learningRate') === undefined ? 'expected --learning-rate with it' : undefined),
+  to: (rate: number, job) => ({ [theirs]: rate * (job.get<number>('learningRate') ?? 0) }),
+  fault: (_: number, job) => (job.get('learningRate') === undefined ? 'expected --learning-rate with it' : undefined),
 });
 
 /** Completions of each prompt. */
@@ -71,11 +71,11 @@ export const severalCompletions = (theirs: string): Equivalent => ({
 });
 
 /** What is wrong with where the trainer is to run. */
-export const placeFaults = (trainer: string, { options, of }: JobSettings): string[] => [
+export const placeFaults = (trainer: string, { options, get }: JobSettings): string[] => [
   ...(options.cluster ? [] : [`trainer.cluster: expected true: ${trainer} runs on a Ray cluster only`]),
   ...(options.storage === undefined
     ? [`trainer.storage: required: several nodes write the results of ${trainer}`]
     : []),
   ...(options.gpus === 0 ? [`trainer.gpus: expected at least 1: ${trainer} needs GPUs`] : []),
-  ...(of('reference') !== undefined ? [`settings.reference: ${trainer} takes the model itself`] : []),
+  ...(get('reference') !== undefined ? [`settings.reference: ${trainer} takes the model itself`] : []),
 ];

@@ -97,7 +97,7 @@ async function prepare(ray: Ray | undefined, folder: string, stage: TrainerStage
     if (!isRun(folder)) {
       const name = `${basename(trainer.base)}-${command}`;
       const config = { ...nested(stage.settings ?? {}), on: stage.on, trainer: { ...options } };
-      createRun(folder, { name, command, config, seed: job.of<number>('seed') ?? 0 }).close();
+      createRun(folder, { name, command, config, seed: job.get<number>('seed') ?? 0 }).close();
     }
     rmSync(join(folder, TRAINER), { recursive: true, force: true });
     cpSync(join(aside, TRAINER), join(folder, TRAINER), { recursive: true });

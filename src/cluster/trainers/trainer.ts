@@ -44,7 +44,7 @@ export interface JobSettings {
   /** heed's command. */
   command: TrainerCommand;
   /** The value of a setting; undefined if it has none. */
-  of<Value>(path: string): Value | undefined;
+  get<Value>(path: string): Value | undefined;
   /** Where and with what the trainer runs. */
   options: TrainerOptions;
   /** Whether there are held-out rows. */
@@ -164,7 +164,7 @@ export const learningRateFactor = (theirs: string): Equivalent => ({
   theirs,
   to: () => ({}),
   fault: (factor: number, job) =>
-    factor === 1 || job.of('learningRate') !== undefined ? undefined : 'expected --learning-rate with it',
+    factor === 1 || job.get('learningRate') !== undefined ? undefined : 'expected --learning-rate with it',
 });
 
 /** A word of a shell script. */

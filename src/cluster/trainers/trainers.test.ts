@@ -4,11 +4,11 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, trunc
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { trainerTables } from '../../../test/support/trainer-tables.ts';
 import { checkRecipe } from '../../pipeline/recipe.ts';
 import { createLogReader, planRun } from '../remote.ts';
 import { writeTrainerFiles } from './files.ts';
 import { checkModelFolder, type Manifest } from './model-folder.ts';
-import { trainerTables } from './tables.ts';
 import { finishTraining, trainOn } from './train.ts';
 import { faultsOf, type TrainerStage, trainers } from './translate.ts';
 

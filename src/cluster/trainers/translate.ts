@@ -93,18 +93,18 @@ export function faultsOf({ on, command, settings = {}, trainer: options = {} }: 
     .filter(([path]) => !Object.hasOwn(task.settings, path))
     .map(([path]) => `settings.${path}: ${on} has no equivalent for heed ${command}'s; leave it out`);
   const wrong = Object.entries(task.settings).flatMap(([path, { fault }]) => {
-    const value = job.of(path);
+    const value = job.get(path);
     const problem = value === undefined ? undefined : fault?.(value as never, job);
     return problem === undefined ? [] : [`settings.${path}: ${problem}, got ${JSON.stringify(value)} (on ${on})`];
   });
-  const missing = job.of('data') === undefined ? [`settings.data: required on ${on}`] : [];
+  const missing = job.get('data') === undefined ? [`settings.data: required on ${on}`] : [];
   return [...unknown, ...wrong, ...missing, ...rewardFaults(on, job), ...trainer.faults(job)];
 }
 
 /** Rewards that exist only in heed. */
-function rewardFaults(on: TrainerName, { command, of }: JobSettings): string[] {
+function rewardFaults(on: TrainerName, { command, get }: JobSettings): string[] {
   if (command !== 'grpo' && command !== 'ppo') return [];
-  const reward = of<string>('reward')!;
+  const reward = get<string>('reward')!;
   const plain = !/[+*]/.test(reward) && !/\.[mc]?[jt]s$/.test(reward) && reward !== 'reviews';
   if (plain) return [];
   return [
@@ -121,13 +121,13 @@ function jobOf(
 ): JobSettings {
   const given = new Map(flat(settings));
   const defaults = new Map(flat(parseOptions(schemas[command], settings)));
-  const of = (path: string) => {
+  const get = (path: string) => {
     if (given.has(path)) return given.get(path);
     const equivalent = task.settings[path];
     return equivalent && 'preset' in equivalent ? equivalent.preset : defaults.get(path);
   };
-  const evaluates = of('evaluation.data') !== undefined || (of('evaluation.share') as number | undefined) !== 0;
-  return { command, options, evaluates, of: of as JobSettings['of'] };
+  const evaluates = get('evaluation.data') !== undefined || (get('evaluation.share') as number | undefined) !== 0;
+  return { command, options, evaluates, get: get as JobSettings['get'] };
 }
 
 /**
@@ -151,7 +151,7 @@ export function translate(stage: TrainerStage): Translation {
   const job = jobOf(task, command, stage.settings ?? {}, trainerOptionsSchema.parse(stage.trainer ?? {}));
   const theirs: Record<string, TheirValue> = { ...task.always?.(job) };
   for (const [path, { theirs: name, to }] of Object.entries(task.settings)) {
-    const value = job.of<TheirValue>(path);
+    const value = job.get<TheirValue>(path);
     if (value !== undefined) Object.assign(theirs, to ? to(value as never, job) : { [name]: value });
   }
   return { trainer, task, job, theirs };

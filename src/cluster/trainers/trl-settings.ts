@@ -35,7 +35,7 @@ const schedules = [
 const learningRate: Equivalent = {
   theirs: 'learning_rate',
   differs: 'left out: TRL’s default, not heed’s, which depends on the model’s size',
-  to: (rate: number, job) => ({ learning_rate: rate * (job.of<number>('learningRateFactor') ?? 1) }),
+  to: (rate: number, job) => ({ learning_rate: rate * (job.get<number>('learningRateFactor') ?? 1) }),
 };
 
 const lora: Record<string, Equivalent> = {
@@ -46,9 +46,9 @@ const lora: Record<string, Equivalent> = {
         ? {}
         : {
             'peft.r': rank,
-            'peft.lora_alpha': job.of<number>('lora.alpha') ?? 2 * rank,
-            'peft.target_modules': job.of<string>('lora.targets')?.split(',') ?? 'all-linear',
-            'peft.use_rslora': job.of<boolean>('lora.rankStabilized') ?? false,
+            'peft.lora_alpha': job.get<number>('lora.alpha') ?? 2 * rank,
+            'peft.target_modules': job.get<string>('lora.targets')?.split(',') ?? 'all-linear',
+            'peft.use_rslora': job.get<boolean>('lora.rankStabilized') ?? false,
           },
   },
   'lora.alpha': { theirs: 'LoraConfig.lora_alpha', to: () => ({}) },
@@ -67,9 +67,9 @@ export const common: Record<string, Equivalent> = {
     ...only('lr_scheduler_type', schedules),
     to: (name: string, job) => ({
       // there, a constant rate has no warmup
-      lr_scheduler_type: name === 'constant' && job.of<number>('warmup') ? 'constant_with_warmup' : name,
+      lr_scheduler_type: name === 'constant' && job.get<number>('warmup') ? 'constant_with_warmup' : name,
       ...(name === 'cosine_with_min_lr' && {
-        lr_scheduler_kwargs: { min_lr_rate: job.of<number>('minimumRate') ?? 0 },
+        lr_scheduler_kwargs: { min_lr_rate: job.get<number>('minimumRate') ?? 0 },
       }),
     }),
   },
@@ -120,13 +120,13 @@ export const rows = (name: string): Equivalent => ({
 const batchAndPart: Record<string, Equivalent> = {
   batch: {
     theirs: 'per_device_train_batch_size × gradient_accumulation_steps',
-    to: (batch: number, job) => ({ gradient_accumulation_steps: batch / Math.min(batch, job.of<number>('part')!) }),
-    fault: (batch: number, job) => wholeParts(batch, Math.min(batch, job.of<number>('part')!), 'a multiple of part'),
+    to: (batch: number, job) => ({ gradient_accumulation_steps: batch / Math.min(batch, job.get<number>('part')!) }),
+    fault: (batch: number, job) => wholeParts(batch, Math.min(batch, job.get<number>('part')!), 'a multiple of part'),
   },
   part: {
     ...rows('per_device_train_batch_size'),
     to: (part: number, job) => {
-      const size = perDevice(Math.min(part, job.of<number>('batch')!), job);
+      const size = perDevice(Math.min(part, job.get<number>('batch')!), job);
       return { per_device_train_batch_size: size, per_device_eval_batch_size: size };
     },
   },

@@ -30,8 +30,8 @@ import {
 } from './trl-settings.ts';
 
 /** Completions of a step. */
-const completions = (job: JobSettings) => job.of<number>('batch')! * job.of<number>('completions')!;
-const updates = (job: JobSettings) => job.of<number>('epochs')! * job.of<number>('minibatches')!;
+const completions = (job: JobSettings) => job.get<number>('batch')! * job.get<number>('completions')!;
+const updates = (job: JobSettings) => job.get<number>('epochs')! * job.get<number>('minibatches')!;
 
 const grpoLosses = ['grpo', 'dr_grpo', 'dapo', 'bnpo', 'cispo', 'sapo', 'luspo', 'vespo'];
 
@@ -58,10 +58,10 @@ const grpo: Record<string, Equivalent> = {
     differs: 'completions there, not prompts',
     to: (_: number, job) => ({
       generation_batch_size: completions(job),
-      gradient_accumulation_steps: completions(job) / (job.of<number>('minibatches')! * job.of<number>('rows')!),
+      gradient_accumulation_steps: completions(job) / (job.get<number>('minibatches')! * job.get<number>('rows')!),
     }),
     fault: (_: number, job) => {
-      const part = job.of<number>('minibatches')! * job.of<number>('rows')!;
+      const part = job.get<number>('minibatches')! * job.get<number>('rows')!;
       return wholeParts(completions(job), part, 'batch × completions to be a multiple of minibatches × rows');
     },
   },
@@ -230,9 +230,9 @@ export const trl: Trainer = {
     },
     grpo: { always, settings: grpo, metrics: grpoMetrics, stepsPer: updates },
   },
-  faults: ({ options, command, of }) => [
+  faults: ({ options, command, get }) => [
     ...(options.nodes > 1 ? [`trainer.nodes: expected 1: trl runs on one node, got ${options.nodes}`] : []),
-    ...(command === 'grpo' && of('reference') !== undefined ? ['settings.reference: trl takes the model itself'] : []),
+    ...(command === 'grpo' && get('reference') !== undefined ? ['settings.reference: trl takes the model itself'] : []),
   ],
   write(theirs, job, inputs) {
     const [config, peft]: Record<string, TheirValue>[] = [{}, {}];
@@ -250,7 +250,7 @@ export const trl: Trainer = {
       reward: address ? null : (inputs.reward ?? null),
       endpoint: address,
       chatTemplate: inputs.chatTemplate?.path ?? null,
-      dtype: { F32: 'float32', F16: 'float16', BF16: 'bfloat16' }[job.of<'F32'>('dtype') ?? 'F32'],
+      dtype: { F32: 'float32', F16: 'float16', BF16: 'bfloat16' }[job.get<'F32'>('dtype') ?? 'F32'],
       data: { train: inputs.train, eval: inputs.heldOut ?? null },
       config,
       peft: Object.keys(peft).length > 0 ? peft : null,

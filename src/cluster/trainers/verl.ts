@@ -27,7 +27,7 @@ import {
 
 const ACTOR = 'actor_rollout_ref.actor';
 
-const isLora = (job: JobSettings) => (job.of<number>('lora.rank') ?? 0) > 0;
+const isLora = (job: JobSettings) => (job.get<number>('lora.rank') ?? 0) > 0;
 
 const common: Record<string, Equivalent> = {
   model: { theirs: 'actor_rollout_ref.model.path', to: () => ({}) },
@@ -63,7 +63,7 @@ const common: Record<string, Equivalent> = {
   learningRate: {
     theirs: `${ACTOR}.optim.lr`,
     differs: 'left out: verl’s default, not heed’s, which depends on the model’s size',
-    to: (rate: number, job) => ({ [`${ACTOR}.optim.lr`]: rate * (job.of<number>('learningRateFactor') ?? 1) }),
+    to: (rate: number, job) => ({ [`${ACTOR}.optim.lr`]: rate * (job.get<number>('learningRateFactor') ?? 1) }),
   },
   learningRateFactor: learningRateFactor(`${ACTOR}.optim.lr`),
   schedule: {
@@ -157,7 +157,7 @@ export const verl: Trainer = {
         'kl.target': {
           theirs: 'algorithm.kl_ctrl.target_kl',
           differs: 'nats per token there: divided by maxTokens',
-          to: (nats: number, job) => ({ 'algorithm.kl_ctrl.target_kl': nats / job.of<number>('maxTokens')! }),
+          to: (nats: number, job) => ({ 'algorithm.kl_ctrl.target_kl': nats / job.get<number>('maxTokens')! }),
         },
         'kl.estimator': {
           theirs: 'algorithm.kl_penalty',
@@ -174,7 +174,7 @@ export const verl: Trainer = {
           theirs: `${ACTOR}.ppo_mini_batch_size`,
           to: (size: number) => ({ [`${ACTOR}.ppo_mini_batch_size`]: size, 'critic.ppo_mini_batch_size': size }),
           fault: (size: number, job) =>
-            wholeParts(job.of<number>('batch')!, size, 'batch to be a multiple of ppo.minibatch'),
+            wholeParts(job.get<number>('batch')!, size, 'batch to be a multiple of ppo.minibatch'),
         },
         'ppo.clip': {
           theirs: `${ACTOR}.clip_ratio`,
@@ -214,8 +214,8 @@ export const verl: Trainer = {
         minibatches: {
           theirs: `${ACTOR}.ppo_mini_batch_size`,
           differs: 'prompts of an optimizer step: batch / minibatches',
-          to: (count: number, job) => ({ [`${ACTOR}.ppo_mini_batch_size`]: job.of<number>('batch')! / count }),
-          fault: (count: number, job) => wholeParts(job.of<number>('batch')!, count, 'batch to be a multiple of it'),
+          to: (count: number, job) => ({ [`${ACTOR}.ppo_mini_batch_size`]: job.get<number>('batch')! / count }),
+          fault: (count: number, job) => wholeParts(job.get<number>('batch')!, count, 'batch to be a multiple of it'),
         },
         beta: {
           theirs: `${ACTOR}.use_kl_loss, ${ACTOR}.kl_loss_coef, ${ACTOR}.kl_loss_type`,
@@ -274,12 +274,12 @@ export const verl: Trainer = {
       ...(job.options.settings as typeof theirs),
     };
     const words = Object.entries(all).map(([name, value]) => quoted(`${name}=${inHydra(value)}`));
-    const own = [
+    const ourWords = [
       '"trainer.default_local_dir=$HEED_OUT/checkpoints"',
       '"++ray_kwargs.ray_init.runtime_env.env_vars.VERL_FILE_LOGGER_PATH=$HEED_OUT/metrics.jsonl"',
     ];
     return {
-      'launch.sh': `#!/bin/sh\n# heed: ${job.command} by verl\nexport VERL_FILE_LOGGER_PATH="$HEED_OUT/metrics.jsonl"\nexec "$HEED_PYTHON" -m verl.trainer.main_ppo \\\n  ${[...words, ...own].join(' \\\n  ')}\n`,
+      'launch.sh': `#!/bin/sh\n# heed: ${job.command} by verl\nexport VERL_FILE_LOGGER_PATH="$HEED_OUT/metrics.jsonl"\nexec "$HEED_PYTHON" -m verl.trainer.main_ppo \\\n  ${[...words, ...ourWords].join(' \\\n  ')}\n`,
     };
   },
 };

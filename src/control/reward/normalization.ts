@@ -1,5 +1,6 @@
 /** Normalizes a member's rewards: members count alike in their mean, and PPO sees the same scale in every task. */
 import { meanAndDeviation } from '../../rl/evaluate.ts';
+import { mean as meanOf } from '../../run/intervals.ts';
 import type { Experience } from '../segments.ts';
 import type { RewardOptions } from './options.ts';
 
@@ -36,12 +37,6 @@ export function normalization(
       ? Math.sqrt(rewards.reduce((a, b) => a + (b - shift) ** 2, 0) / rewards.length)
       : returnDeviation(rewards, shift, experience, discount);
   return { shift, divisor: Math.max(spread, 1e-6) / options.deviation, endsPay };
-}
-
-function meanOf(x: ArrayLike<number>): number {
-  let sum = 0;
-  for (let i = 0; i < x.length; i++) sum += x[i];
-  return sum / x.length;
 }
 
 const LATEST = 0.25; // share of the experience that shows what the policy does now

@@ -28,15 +28,15 @@ export function createRecord(
   earlier: readonly FitComparison[] = [],
 ): ComparisonRecord {
   let all = earlier.map((one, i): RecordedComparison => ({ id: `earlier ${i}`, ...one, earlier: true }));
-  const own = () => all.filter((one) => !one.earlier);
+  const ofThisRun = () => all.filter((one) => !one.earlier);
   return {
     get all() {
       return all;
     },
     get own() {
-      return own();
+      return ofThisRun();
     },
-    standings: () => new Map(own().map(({ id, choice }) => [id, choice])),
+    standings: () => new Map(ofThisRun().map(({ id, choice }) => [id, choice])),
     add(comparisons, changed) {
       if (comparisons.length + changed.size === 0) return;
       progress.unlearned ??= progress.updates;
@@ -50,7 +50,7 @@ export function createRecord(
         all = all.map((one) => ({ ...one, choice: changed.get(one.id) ?? one.choice }));
         progress.anew = true;
       }
-      progress.labels = own().filter(({ choice }) => choice !== 'taken back').length;
+      progress.labels = ofThisRun().filter(({ choice }) => choice !== 'taken back').length;
     },
     usable: () => all.filter((one): one is RecordedComparison & FitComparison => typeof one.choice !== 'string'),
     replace(comparisons) {

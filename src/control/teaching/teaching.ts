@@ -135,8 +135,8 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
       const expected = expectationsOf(latest, ensemble, options.choice.scale, progress.fitted);
       const learned = { ...first, ...(await fitting.learn()) };
       if (!learned.fit || latest.length === 0) return { due, comparisons, ...learned };
-      const now = expectationsOf(latest, ensemble, options.choice.scale, true);
-      return { due, comparisons, ...learned, lesson: lessonOf(latest, expected, now) };
+      const refitted = expectationsOf(latest, ensemble, options.choice.scale, true);
+      return { due, comparisons, ...learned, lesson: lessonOf(latest, expected, refitted) };
     },
     /** Takes the agent that acts in branches. */
     follow: taught.follow,

@@ -87,11 +87,11 @@ export function review(
     });
   }
 
-  const text: Text = { draws, place, words: [], own: [...ownItems[place]], shared: [...sharedItems] };
+  const text: Text = { draws, place, words: [], local: [...ownItems[place]], shared: [...sharedItems] };
   write(text, draws.one(openings), 'neutral');
   for (let left = sentences; left > 0; left--) {
     const polarity = draws.weighted(polarityShare[tone]);
-    if (draws.flip(introductionShare) && (text.own.some(isOnePerson) || text.shared.some(isOnePerson))) {
+    if (draws.flip(introductionShare) && (text.local.some(isOnePerson) || text.shared.some(isOnePerson))) {
       const sex = draws.one(sexes);
       write(text, introductions[sex], polarity);
       if (left > 1 && draws.flip(followUpShare)) {
@@ -114,7 +114,7 @@ interface Text {
   readonly place: ReviewedPlace;
   readonly words: string[];
   /** Items of the place that are not named yet. */
-  readonly own: ReviewedItem[];
+  readonly local: ReviewedItem[];
   readonly shared: ReviewedItem[];
 }
 
@@ -167,11 +167,11 @@ function write(text: Text, { parts }: SentenceTemplate, polarity: Polarity): voi
   }
 }
 
-function takeItem({ draws, own, shared }: Text, onePerson: boolean): ReviewedItem {
-  const [ofPlace, ofAny] = onePerson ? [own.filter(isOnePerson), shared.filter(isOnePerson)] : [own, shared];
+function takeItem({ draws, local, shared }: Text, onePerson: boolean): ReviewedItem {
+  const [ofPlace, ofAny] = onePerson ? [local.filter(isOnePerson), shared.filter(isOnePerson)] : [local, shared];
   const choice = ofPlace.length > 0 && (ofAny.length === 0 || draws.flip(ownItemShare)) ? ofPlace : ofAny;
   const item = draws.one(choice);
-  const left = item.place ? own : shared;
+  const left = item.place ? local : shared;
   left.splice(left.indexOf(item), 1);
   return item;
 }

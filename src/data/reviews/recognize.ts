@@ -1,5 +1,6 @@
 /** Checks whether words follow the grammar, sentence by sentence and as a whole text, and if not, says why. */
 
+import { grouped } from '../../grouped.ts';
 import { articleBefore, type PhrasePart, type SentenceTemplate, summing, templates } from './grammar.ts';
 import {
   adjectiveOf,
@@ -37,11 +38,7 @@ export function sentencesOf(words: readonly string[]): string[][] {
   return sentences;
 }
 
-const byLength = new Map<number, SentenceTemplate[]>();
-for (const template of templates) {
-  const { length } = template.parts;
-  byLength.set(length, [...(byLength.get(length) ?? []), template]);
-}
+const byLength = grouped(templates, ({ parts }) => parts.length);
 
 /** Whether one sentence, including its `.`, is one of the grammar's; if not, how the nearest template differs. */
 export function recognizeSentence(words: readonly string[]): SentenceVerdict {

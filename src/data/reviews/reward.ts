@@ -42,7 +42,7 @@ export function trueReward(
   const praise = words.filter((word) => polarityByWord.get(word) === 'praise');
   const blame = words.filter((word) => polarityByWord.get(word) === 'blame');
   const items = words.filter((word) => itemByWord.has(word));
-  const own = new Set(items.filter((word) => itemByWord.get(word)!.place === place));
+  const placeItems = new Set(items.filter((word) => itemByWord.get(word)!.place === place));
   const strayItems = items.filter((word) => ![undefined, place].includes(itemByWord.get(word)!.place));
   const strayPlaces = words.filter((word) => word !== place && isPlace(word));
   const [fewest, most] = lengthWindows[length];
@@ -51,7 +51,7 @@ export function trueReward(
 
   const parts: RewardParts = {
     tone: 3 * Math.tanh((new Set(praise).size - 1.5 * blame.length) / 3),
-    topic: 0.5 * Math.min(own.size, 3) - 0.4 * Math.min(strayItems.length + strayPlaces.length, 3),
+    topic: 0.5 * Math.min(placeItems.size, 3) - 0.4 * Math.min(strayItems.length + strayPlaces.length, 3),
     length: 1.5 * Math.max(0, 1 - outside / 14),
     form: 1.5 * recognizeText(words).accepted,
     repetition: -Math.min(0.5 * (content.length - new Set(content).size), 4),

@@ -179,10 +179,10 @@ const WAITING = { OMP_WAIT_POLICY: 'passive', GOMP_SPINCOUNT: '1000' };
  */
 function withSleepingThreads<T>(load: () => T): T {
   if (env.OMP_WAIT_POLICY || process.platform === 'win32') return load();
-  const own = koffi().load(null);
+  const libc = koffi().load(null);
   const [set, unset] = [
-    own.func('int setenv(const char *name, const char *value, int overwrite)'),
-    own.func('int unsetenv(const char *name)'),
+    libc.func('int setenv(const char *name, const char *value, int overwrite)'),
+    libc.func('int unsetenv(const char *name)'),
   ];
   const names = Object.keys(WAITING).filter((name) => env[name] === undefined);
   for (const name of names) set(name, WAITING[name as keyof typeof WAITING], 1);

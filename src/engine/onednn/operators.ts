@@ -186,8 +186,8 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
   for (const operator of operatorsOf(dnn)) {
     const text = k.alloc('char', operator.name.length + 1);
     k.encode(text, 'char', `${operator.name}\0`, operator.name.length + 1);
-    const own = k.alloc(struct, 1);
-    k.encode(own, struct, {
+    const native = k.alloc(struct, 1);
+    k.encode(native, struct, {
       version: STRUCT_VERSION,
       CreateKernel: register('createKernel', (_: Pointer, __: Pointer, info: Pointer) => createKernel(operator, info)),
       GetName: register('name', () => text),
@@ -201,8 +201,8 @@ export function createOperators({ api, check, out }: Library, dnn: OneDnn): Oper
       GetInputCharacteristic: required,
       GetOutputCharacteristic: required,
     });
-    check(api.CustomOpDomain_Add(handle, own));
-    held.push(text, own);
+    check(api.CustomOpDomain_Add(handle, native));
+    held.push(text, native);
   }
   return {
     handle,

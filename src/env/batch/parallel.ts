@@ -94,7 +94,7 @@ function createThreadBatch(
     const [start, end, part] = [starts[t + 1], ends[t + 1], parts[t + 1]];
     post(thread, { kind: 'create', batch, count: end - start, arrays: part });
   }
-  const own = share(threads, () => createBatch(here.make, ends[0], parts[0]));
+  const local = share(threads, () => createBatch(here.make, ends[0], parts[0]));
 
   return {
     id,
@@ -105,22 +105,22 @@ function createThreadBatch(
     ...memory,
     reset(seeds) {
       sharedSeeds.set(seeds);
-      together(threadOperations.reset, () => own.reset(sharedSeeds));
+      together(threadOperations.reset, () => local.reset(sharedSeeds));
     },
     step(actions, next) {
       sharedActions.set(actions);
       sharedSeeds.set(next);
-      together(threadOperations.step, () => own.step(sharedActions, sharedSeeds));
+      together(threadOperations.step, () => local.step(sharedActions, sharedSeeds));
     },
     replay(copy, seed, actions) {
-      if (copy < ends[0]) return own.replay(copy, seed, actions);
+      if (copy < ends[0]) return local.replay(copy, seed, actions);
       const t = ends.findIndex((end) => copy < end);
       const thread = threads[t - 1];
       post(thread, { kind: 'replay', batch, copy: copy - starts[t], seed, actions });
       share([thread], nothing);
     },
     [Symbol.dispose]() {
-      own[Symbol.dispose]();
+      local[Symbol.dispose]();
       const living = threads.filter(({ dead }) => dead === undefined);
       for (const thread of living) post(thread, { kind: 'release', batch });
       try {

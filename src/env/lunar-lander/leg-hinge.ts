@@ -55,7 +55,7 @@ export class LegHinge extends RevoluteJoint {
   private readonly maxTorque: number;
   private readonly speed: number;
   private readonly sibling: LegHinge | undefined;
-  private readonly now = new Float64Array(11);
+  private readonly current = new Float64Array(11);
   private readonly before = new Float64Array(11);
   private sweeps = 0;
 
@@ -139,16 +139,16 @@ export class LegHinge extends RevoluteJoint {
   }
 
   private hasConverged(sibling: LegHinge): boolean {
-    const { now, before, lander } = this;
-    now[0] = lander.v.x;
-    now[1] = lander.v.y;
-    now[2] = lander.w;
-    this.writeTo(now, 3);
-    sibling.writeTo(now, 7);
+    const { current, before, lander } = this;
+    current[0] = lander.v.x;
+    current[1] = lander.v.y;
+    current[2] = lander.w;
+    this.writeTo(current, 3);
+    sibling.writeTo(current, 7);
     let same = true;
-    for (let i = 0; i < now.length; i++) {
-      same &&= Math.abs(now[i] - before[i]) < converged;
-      before[i] = now[i];
+    for (let i = 0; i < current.length; i++) {
+      same &&= Math.abs(current[i] - before[i]) < converged;
+      before[i] = current[i];
     }
     return same;
   }

@@ -29,16 +29,16 @@ function watch(): void {
   for (;;) {
     Atomics.wait(sleep, 0, 0, restore ? 20 : EVERY);
     const call = Atomics.load(control, CALL);
-    const now = performance.now();
+    const time = performance.now();
     if (call === 0 || Atomics.load(control, COUNT) !== count) {
       restore?.();
       restore = undefined;
       Atomics.store(control, FREED, 0);
       Atomics.notify(control, FREED);
-      [count, since, noticed] = [Atomics.load(control, COUNT), now, false];
+      [count, since, noticed] = [Atomics.load(control, COUNT), time, false];
       continue;
     }
-    const seconds = (now - since) / 1000;
+    const seconds = (time - since) / 1000;
     if (seconds >= PATIENCE && !restore && signal) {
       Atomics.store(control, FREED, 1);
       restore = freeSignals(signal);

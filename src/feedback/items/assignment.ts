@@ -44,11 +44,11 @@ export async function assignItems(
   { query: root, kind }: Database,
   { id: project, settings, archived }: Project,
   person: string,
-  { count = 1, now = Date.now() }: AssignmentOptions = {},
+  { count = 1, now: time = Date.now() }: AssignmentOptions = {},
 ): Promise<Assignment[]> {
   if (archived !== null) return [];
-  await reclaim(root, kind, project, now);
-  const expires = now + 1000 * settings.leaseSeconds;
+  await reclaim(root, kind, project, time);
+  const expires = time + 1000 * settings.leaseSeconds;
   return root.transaction().execute(async (query) => {
     if (kind === 'postgres') await alone(query, project, person);
     const rows = await query
@@ -75,7 +75,7 @@ export async function assignItems(
     }
     const fresh = await newItems(query, kind, { id: project, settings }, person, held.length, count - held.length);
     if (fresh.length > 0) {
-      const leases = fresh.map(({ id: item }) => ({ item, person, project, expires, handed: now }));
+      const leases = fresh.map(({ id: item }) => ({ item, person, project, expires, handed: time }));
       await query.insertInto('leases').values(leases).execute();
     }
     return [...held, ...fresh].map((item) => ({ item, shown: orderFor(item, person), expires }));
@@ -146,13 +146,13 @@ async function standingOf(
 }
 
 /** Ends leases that have expired, except on items that are being judged at this moment. */
-async function reclaim(root: DatabaseQuery, kind: Database['kind'], project: string, now: number): Promise<void> {
+async function reclaim(root: DatabaseQuery, kind: Database['kind'], project: string, time: number): Promise<void> {
   const late = await root
     .selectFrom('leases')
     .select('item')
     .distinct()
     .where('project', '=', project)
-    .where('expires', '<=', now)
+    .where('expires', '<=', time)
     .limit(1000)
     .execute();
   if (late.length === 0) return;
@@ -169,7 +169,7 @@ async function reclaim(root: DatabaseQuery, kind: Database['kind'], project: str
       .execute();
     if (mine.length === 0) return;
     const items = mine.map(({ id }) => id);
-    await query.deleteFrom('leases').where('item', 'in', items).where('expires', '<=', now).execute();
+    await query.deleteFrom('leases').where('item', 'in', items).where('expires', '<=', time).execute();
     await recount(query, items);
   });
 }
@@ -248,8 +248,8 @@ async function takeOpen(
   const { certainty } = project.settings;
   const counted = { taken: sql<number>`taken + 1` };
   const take = async (most: number, passLocked: boolean) => {
-    const own = isAssigned ? await reservedFor(query, kind, project.id, person, most, passLocked) : [];
-    if (own.length > 0) return taking(own);
+    const reserved = isAssigned ? await reservedFor(query, kind, project.id, person, most, passLocked) : [];
+    if (reserved.length > 0) return taking(reserved);
     const first = query
       .selectFrom('items')
       .select('id')
@@ -377,7 +377,7 @@ async function byUse(
  * reads all that the person has judged to find one item.
  */
 const unseenBy = (person: string) => (where: ExpressionBuilder<Tables, 'items'>) => {
-  const of = (table: 'latest' | 'leases') =>
+  const absentFrom = (table: 'latest' | 'leases') =>
     where.not(
       where.exists(
         where
@@ -389,5 +389,5 @@ const unseenBy = (person: string) => (where: ExpressionBuilder<Tables, 'items'>)
           .offset(sql.lit(0)),
       ),
     );
-  return where.and([of('latest'), of('leases')]);
+  return where.and([absentFrom('latest'), absentFrom('leases')]);
 };

@@ -135,13 +135,13 @@ async function stageOf(
     ['latest', 'reads'],
     ['leases', 'holds'],
   ] as const) {
-    const own = await query
+    const found = await query
       .selectFrom(table)
       .select('item')
       .where('item', '=', item)
       .where('person', '=', person)
       .executeTakeFirst();
-    if (own) return stage;
+    if (found) return stage;
   }
   // whether there is such an item is none of their business
   throw unknown();

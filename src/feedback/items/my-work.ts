@@ -1,9 +1,9 @@
 /** One's own judgments of a project: searched, with what was recorded of each before. */
 import { type SqlBool, sql } from 'kysely';
 import { z } from 'zod';
+import { grouped } from '../../grouped.ts';
 import { contentSchema, judgmentOrSkipSchema } from '../judgment.ts';
 import type { Project } from '../project.ts';
-import { grouped } from '../quality/grouped.ts';
 import type { Database } from '../store/database.ts';
 import { jsonContains } from './search.ts';
 

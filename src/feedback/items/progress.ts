@@ -48,7 +48,7 @@ const countAside = (database: Database, project: string): Promise<ProjectProgres
  */
 export function createProgressReader(
   database: Database,
-  { large = LARGE, now = () => performance.now() }: { large?: number; now?: () => number } = {},
+  { large = LARGE, clock = () => performance.now() }: { large?: number; clock?: () => number } = {},
 ): (project: string) => Promise<ProjectProgress> {
   const remembered = new Map<string, { progress: ProjectProgress; event: number; at: number }>();
   return async (project) => {
@@ -57,12 +57,12 @@ export function createProgressReader(
     const count = async () => {
       const progress = await (last ? countAside(database, project) : projectProgress(database, project));
       if (progress.items < large) remembered.delete(project);
-      else remembered.set(project, { progress, event, at: now() });
+      else remembered.set(project, { progress, event, at: clock() });
       return progress;
     };
     if (last?.event !== event) return count();
-    if (now() - last.at > AGE) {
-      last.at = now();
+    if (clock() - last.at > AGE) {
+      last.at = clock();
       count().catch(() => {}); // counted again later
     }
     return last.progress;

@@ -69,12 +69,12 @@ export class JudgmentError extends HeedError {}
  */
 export async function recordJudgment(
   { query: root, kind }: Database,
-  of: Project,
+  inProject: Project,
   person: string,
   { id, item: itemId, judgment: input, shown, duration, suggested, critiquesSeen, guidelines }: NewJudgment,
-  now = Date.now(),
+  time = Date.now(),
 ): Promise<Receipt> {
-  const { id: project, settings } = of;
+  const { id: project, settings } = inProject;
   const { success, data } = judgmentOrSkipSchema.safeParse(input);
   return atOnce(root, async (query) => {
     const row = await itemFor(query, kind, project, itemId);
@@ -98,7 +98,7 @@ export async function recordJudgment(
       .where('item', '=', itemId)
       .where('person', '=', person)
       .executeTakeFirst();
-    const latest = { kind: skipped ? 'skip' : 'judgment', judgmentJson: JSON.stringify(judgment), created: now };
+    const latest = { kind: skipped ? 'skip' : 'judgment', judgmentJson: JSON.stringify(judgment), created: time };
     const seq = await append(query, {
       ...latest,
       id,
@@ -123,7 +123,7 @@ export async function recordJudgment(
     await query.deleteFrom('leases').where('item', '=', itemId).where('person', '=', person).execute();
     await tally(query, { project, person, gold: row.goldJson !== null, before: before?.kind, after: latest.kind });
     const answered = await recount(query, [itemId]);
-    if (settings.certainty !== undefined && row.goldJson === null) await updateWanted(query, of, itemId);
+    if (settings.certainty !== undefined && row.goldJson === null) await updateWanted(query, inProject, itemId);
     return { seq, answered, ...shownNow };
   });
 }
@@ -136,12 +136,12 @@ export async function recordJudgment(
  */
 export async function undoJudgment(
   { query: root, kind }: Database,
-  of: Project,
+  inProject: Project,
   person: string,
   { id, item }: Undo,
-  now = Date.now(),
+  time = Date.now(),
 ): Promise<Receipt> {
-  const { id: project, settings } = of;
+  const { id: project, settings } = inProject;
   return atOnce(root, async (query) => {
     const { answered, goldJson } = await itemFor(query, kind, project, item);
     const recorded = await seqOf(query, person, id, item);
@@ -159,7 +159,7 @@ export async function undoJudgment(
       judgmentJson,
       shownJson: null,
       duration: null,
-      created: now,
+      created: time,
     };
     const seq = await append(query, undo);
     if (seq === undefined) return { seq: (await seqOf(query, person, id, item))!, answered };
@@ -180,13 +180,13 @@ export async function undoJudgment(
       await query.deleteFrom('latest').where('item', '=', item).where('person', '=', person).execute();
       await query
         .insertInto('leases')
-        .values({ item, person, project, expires: now + 1000 * settings.leaseSeconds, handed: now })
+        .values({ item, person, project, expires: time + 1000 * settings.leaseSeconds, handed: time })
         .onConflict((conflict) => conflict.columns(['item', 'person']).doNothing())
         .execute();
     }
     await tally(query, { project, person, gold: goldJson !== null, before: latest.kind, after: earlier?.kind });
     const counted = await recount(query, [item]);
-    if (settings.certainty !== undefined && goldJson === null) await updateWanted(query, of, item);
+    if (settings.certainty !== undefined && goldJson === null) await updateWanted(query, inProject, item);
     return { seq, answered: counted };
   });
 }
@@ -202,7 +202,7 @@ export async function recordDecision(
   { id: project, settings }: Project,
   person: string,
   { id, item: itemId, judgment: input, shown, duration }: NewJudgment,
-  now = Date.now(),
+  time = Date.now(),
 ): Promise<Receipt> {
   return atOnce(root, async (query) => {
     const row = await itemFor(query, kind, project, itemId);
@@ -217,7 +217,7 @@ export async function recordDecision(
       person,
       judgmentJson,
       kind: 'decision',
-      created: now,
+      created: time,
       shownJson: shown ? JSON.stringify(shown) : null,
       duration: duration ?? null,
     });

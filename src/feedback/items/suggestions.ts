@@ -22,9 +22,9 @@ export function followsSuggestion(judgment: Judgment, suggestion: Suggestion): b
   if (judgment.kind === 'correction' || judgment.kind === 'demonstration') {
     return judgment.text === (suggested as typeof judgment).text;
   }
-  const [own, other] = [categoryOf(judgment), categoryOf(suggested)];
-  if (own === undefined || other === undefined) return undefined;
-  return judgment.kind === 'pair' && (own > 1 || other > 1) ? undefined : own === other;
+  const [judged, other] = [categoryOf(judgment), categoryOf(suggested)];
+  if (judged === undefined || other === undefined) return undefined;
+  return judgment.kind === 'pair' && (judged > 1 || other > 1) ? undefined : judged === other;
 }
 
 /** Share of the items that come without their suggestion where others show it: they measure what showing it does. */

@@ -175,8 +175,8 @@ export async function refreshEstimates(database: Database, project: Project): Pr
     person,
     valuesJson: JSON.stringify(annotators.get(j)!.map((row) => Array.from(row, rounded))),
   }));
-  const own: Stored = { shares: Array.from(shares, rounded), labels: judgments.length };
-  rows.push({ person: PROJECT, valuesJson: JSON.stringify(own) });
+  const overall: Stored = { shares: Array.from(shares, rounded), labels: judgments.length };
+  rows.push({ person: PROJECT, valuesJson: JSON.stringify(overall) });
   await database.query.transaction().execute(async (query) => {
     await query.deleteFrom('estimates').where('project', '=', id).execute();
     await query

@@ -14,9 +14,9 @@ export function createEstimator(database: Database): { judged(project: Project):
   return {
     judged(project) {
       const { id, settings } = project;
-      const now = Date.now();
-      if (settings.certainty === undefined || running.has(id) || now - (looked.get(id) ?? 0) < LOOK) return;
-      looked.set(id, now);
+      const time = Date.now();
+      if (settings.certainty === undefined || running.has(id) || time - (looked.get(id) ?? 0) < LOOK) return;
+      looked.set(id, time);
       running.add(id);
       const refresh = async () => {
         if (!(await isEstimateDue(database, project))) return;

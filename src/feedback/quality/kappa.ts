@@ -3,10 +3,10 @@
  * are the same one in 1 of k cases for an item of k options, whichever a file lists first.
  */
 
+import { grouped } from '../../grouped.ts';
 import { cohenKappa, fleissKappa } from '../../preference/agreement.ts';
 import { mean } from '../../run/intervals.ts';
 import type { Judgment } from '../judgment.ts';
-import { grouped } from './grouped.ts';
 import type { CountedJudgment } from './judgments.ts';
 
 /** A judgment with its category (see `categoryOf`). */
@@ -17,8 +17,8 @@ const FEW = 5;
 
 /** Mean of Cohen's κ. Collects pairs of annotators item by item: of hundreds of people, few have many items in common. */
 export function meanCohen(byItem: ReadonlyMap<string, readonly Categorized[]>): number {
-  const pairs = [...byItem.values()].flatMap((own) => {
-    const sorted = own.toSorted((a, b) => (a.person < b.person ? -1 : 1));
+  const pairs = [...byItem.values()].flatMap((judgments) => {
+    const sorted = judgments.toSorted((a, b) => (a.person < b.person ? -1 : 1));
     return sorted.flatMap((one, i) => sorted.slice(i + 1).map((other) => [one, other] as const));
   });
   const kappas = [...grouped(pairs, ([one, other]) => `${one.person} ${other.person}`).values()]
@@ -38,9 +38,9 @@ export function fleissOf(items: readonly (readonly Categorized[])[], categories:
   const raters = items[0]?.length ?? 0;
   if (raters < 2 || items.some(({ length }) => length !== raters)) return Number.NaN;
   return fleissKappa(
-    items.map((own) => {
+    items.map((judgments) => {
       const counts = new Float64Array(categories);
-      for (const { category } of own) counts[category]++;
+      for (const { category } of judgments) counts[category]++;
       return counts;
     }),
     items.map(([{ judgment }]) => optionsOf(judgment)),

@@ -1,7 +1,7 @@
 /** How well models do against each other, where items name what their options come from: win rates and scores. */
 import { dot } from '../../dot.ts';
+import { grouped } from '../../grouped.ts';
 import { type Interval, wilson } from '../../run/intervals.ts';
-import { grouped } from './grouped.ts';
 import type { CountedJudgment } from './judgments.ts';
 
 /** One model's result. */
@@ -68,10 +68,10 @@ export function modelScores(judgments: readonly CountedJudgment[]): ModelScores 
   if (outcomes.length === 0) return undefined;
   const { scores, errors } = fitScores(outcomes, names.length);
   const models = names.flatMap((name, i): ModelScore[] => {
-    const own = outcomes.filter(({ one, other }) => one === i || other === i);
-    if (own.length === 0) return [];
-    const items = new Set(own.map(({ item }) => item)).size;
-    const winRate = own.reduce((sum, { one, share }) => sum + (one === i ? share : 1 - share), 0) / own.length;
+    const games = outcomes.filter(({ one, other }) => one === i || other === i);
+    if (games.length === 0) return [];
+    const items = new Set(games.map(({ item }) => item)).size;
+    const winRate = games.reduce((sum, { one, share }) => sum + (one === i ? share : 1 - share), 0) / games.length;
     const half = Z * errors[i];
     const scoreInterval: Interval = [ELO * (scores[i] - half), ELO * (scores[i] + half)];
     return [{ name, items, winRate, interval: wilson(winRate, items), score: ELO * scores[i], scoreInterval, rank: 1 }];
@@ -117,11 +117,11 @@ function fitScores(outcomes: readonly Outcome[], count: number): { scores: numbe
     for (const { item, one, other, share } of outcomes) {
       const expected = 1 / (1 + Math.exp(scores[other] - scores[one]));
       const weight = expected * (1 - expected);
-      const own = byItem.get(item) ?? new Array<number>(count).fill(0);
-      byItem.set(item, own);
+      const itemGradient = byItem.get(item) ?? new Array<number>(count).fill(0);
+      byItem.set(item, itemGradient);
       for (const [i, sign] of [[one, 1] as const, [other, -1] as const]) {
         gradient[i] += sign * (share - expected);
-        own[i] += sign * (share - expected);
+        itemGradient[i] += sign * (share - expected);
         information[i][i] += weight;
       }
       information[one][other] -= weight;
@@ -142,7 +142,7 @@ function fitScores(outcomes: readonly Outcome[], count: number): { scores: numbe
     // without the error that all scores share: only differences are known
     const likelihood = row[i] - 1 / (PRIOR * count);
     let clustered = 0;
-    for (const own of byItem.values()) clustered += dot(row, own) ** 2;
+    for (const itemGradient of byItem.values()) clustered += dot(row, itemGradient) ** 2;
     return Math.sqrt(Math.max(likelihood, clustered, 0));
   });
   return { scores, errors };
@@ -164,10 +164,10 @@ function inverse(matrix: readonly (readonly number[])[]): number[][] {
 }
 
 function pairsOf(outcomes: readonly Outcome[], names: readonly string[]): ModelPair[] {
-  return [...grouped(outcomes, ({ one, other }) => `${one} ${other}`).values()].map((own) => {
-    const [{ one, other }] = own;
-    const share = own.reduce((sum, outcome) => sum + outcome.share, 0) / own.length;
-    return { names: [names[one], names[other]], items: own.length, share, interval: wilson(share, own.length) };
+  return [...grouped(outcomes, ({ one, other }) => `${one} ${other}`).values()].map((group) => {
+    const [{ one, other }] = group;
+    const share = group.reduce((sum, outcome) => sum + outcome.share, 0) / group.length;
+    return { names: [names[one], names[other]], items: group.length, share, interval: wilson(share, group.length) };
   });
 }
 

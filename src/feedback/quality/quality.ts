@@ -1,12 +1,12 @@
 /** Quality of judgments: annotator agreement, reliability of each annotator, and consensus. */
 
+import { grouped } from '../../grouped.ts';
 import { type Mirror, type Rating, type Reliability, reliability } from '../../preference/agreement.ts';
 import { accuracyOf, type Consensus, dawidSkene } from '../../preference/consensus.ts';
 import { type Interval, mean, median, wilson } from '../../run/intervals.ts';
 import { isRight } from '../items/gold.ts';
 import { categoryOf, type Judgment, optionCounts } from '../judgment.ts';
 import type { Aspect } from '../project.ts';
-import { grouped } from './grouped.ts';
 import { informationOf } from './information.ts';
 import type { CountedJudgment } from './judgments.ts';
 import { type Categorized, fleissOf, meanCohen } from './kappa.ts';
@@ -189,9 +189,9 @@ export function qualityOf(
     return confusion ? informationOf(Array.from(estimate!.shares), confusion) : Number.NaN;
   };
   const found = [...grouped(all, ({ person }) => person)].map(([person, theirs]) => {
-    const own = byPerson.get(person) ?? [];
+    const counted = byPerson.get(person) ?? [];
     const reliability =
-      estimate && own.length > 0
+      estimate && counted.length > 0
         ? accuracyOf(estimate, people.get(person)!)
         : mean(theirs.flatMap((one) => isNear(one, aspects, allByItem) ?? []));
     const cost = costOf(theirs, bitsOf(person), pay);
@@ -290,14 +290,14 @@ function namedAlpha(
   people: ReadonlyMap<string, number>,
   seed: number,
 ): Quality['named'] {
-  const shared = [...byItem.values()].filter((own) => own.length > 1).flat();
+  const shared = [...byItem.values()].filter((judgments) => judgments.length > 1).flat();
   const sides = shared[0]?.sides?.toSorted();
   if (sides?.length !== 2 || shared.some((one) => one.sides?.toSorted().join('\0') !== sides.join('\0')))
     return undefined;
-  const ratings = shared.flatMap(({ item, person, judgment, sides: own }): Rating[] => {
+  const ratings = shared.flatMap(({ item, person, judgment, sides: shownSides }): Rating[] => {
     const category = judgment.kind === 'pair' ? categoryOf(judgment)! : undefined;
     if (category === undefined) return [];
-    const isTurned = own![0] !== sides[0];
+    const isTurned = shownSides![0] !== sides[0];
     return [
       { item: items.get(item)!, annotator: people.get(person)!, category: isTurned ? turned(category) : category },
     ];
@@ -393,14 +393,16 @@ function disagreementsOf(
   consensus: Quality['consensus'] | undefined,
 ): Quality['disagreements'] {
   return [...byItem]
-    .filter(([, own]) => !own[0].gold && !own[0].decidedBy && own.some(({ category }) => category !== own[0].category))
+    .filter(([, all]) => !all[0].gold && !all[0].decidedBy && all.some(({ category }) => category !== all[0].category))
     .map(([item]) => ({ item, likely: consensus!.get(item)!.likely }))
     .sort((a, b) => a.likely[0].probability - b.likely[0].probability);
 }
 
 function versionsOf(judgments: readonly CountedJudgment[]): Quality['guidelines'] {
   const versions = [...grouped(judgments, ({ guidelines }) => guidelines)];
-  return versions.map(([version, own]) => ({ version, judgments: own.length })).sort((a, b) => a.version - b.version);
+  return versions
+    .map(([version, { length }]) => ({ version, judgments: length }))
+    .sort((a, b) => a.version - b.version);
 }
 
 const indexOf = (values: readonly string[]): Map<string, number> =>

@@ -87,15 +87,15 @@ export function aspectQuality(aspects: readonly Aspect[], judgments: readonly Ra
   });
 }
 
-/** How an annotator rates each aspect. `own` are their judgments, and `byItem` everybody's of each item. */
+/** How an annotator rates each aspect. `judged` are their judgments, and `byItem` everybody's of each item. */
 export function raterQuality(
   aspects: readonly Aspect[],
   person: string,
-  own: readonly Rated[],
+  judged: readonly Rated[],
   byItem: ReadonlyMap<string, readonly Rated[]>,
 ): RaterQuality[] {
   return aspects.flatMap((aspect) => {
-    const found = own.flatMap(({ item, judgment }) => {
+    const found = judged.flatMap(({ item, judgment }) => {
       const value = ratingOf(judgment, aspect);
       const others = othersRatings(aspect, person, byItem.get(item));
       return value === undefined || others.length === 0 ? [] : [{ value, others }];
@@ -109,7 +109,7 @@ export function raterQuality(
         { ...known, difference: none, interval: [none, none], spread: none, othersSpread: none, correlation: none },
       ];
     }
-    const comparing = comparesOptions(own);
+    const comparing = comparesOptions(judged);
     const turned = (rating: number) => scale + 1 - rating;
     const both = comparing
       ? found.flatMap((one) => [one, { value: turned(one.value), others: one.others.map(turned) }])
@@ -186,8 +186,8 @@ function deviation(values: readonly number[]): number {
 }
 
 function othersDeviation(items: readonly (readonly number[])[]): number {
-  const middle = mean(items.map((own) => mean(own)));
-  const squares = items.map((own) => mean(own.map((value) => (value - middle) ** 2)));
+  const middle = mean(items.map((ratings) => mean(ratings)));
+  const squares = items.map((ratings) => mean(ratings.map((value) => (value - middle) ** 2)));
   return Math.sqrt((mean(squares) * items.length) / (items.length - 1));
 }
 

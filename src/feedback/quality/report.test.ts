@@ -22,7 +22,7 @@ async function slowly() {
       const at = begun.length;
       begun.push(() => resolve({ ...empty, at }));
     });
-  const reports = createReports(database, { make: find, now: () => clock.ms });
+  const reports = createReports(database, { make: find, clock: () => clock.ms });
   let texts = 0;
   /** Something is done in the project: reports from before do not know of it. */
   const change = () => writeGuidelines(database, id, `text ${texts++}`, person.id);

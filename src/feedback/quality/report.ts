@@ -266,7 +266,7 @@ const PAUSE_FACTOR = 10;
  */
 export function createReports(
   database: Database,
-  { make = makeReport, now = () => performance.now() }: { make?: typeof makeReport; now?: () => number } = {},
+  { make = makeReport, clock = () => performance.now() }: { make?: typeof makeReport; clock?: () => number } = {},
 ): Reports {
   interface Entry {
     /** The latest judgment and the latest event at its start. */
@@ -281,15 +281,15 @@ export function createReports(
   }
   const byProject = new Map<string, ProjectReports>();
   function begin(project: string, reports: ProjectReports, upTo: readonly number[]): Entry {
-    let from = now();
+    let from = clock();
     const onStart = () => {
-      from = now();
+      from = clock();
     };
     const entry: Entry = { upTo, report: make(database, project, onStart) };
     reports.running = entry;
     entry.report.then(
       () => {
-        entry.done = { at: now(), took: now() - from };
+        entry.done = { at: clock(), took: clock() - from };
         reports.last = entry;
         reports.running = undefined;
       },
@@ -310,7 +310,7 @@ export function createReports(
         if (covers(reports.last)) return reports.last!.report;
         if (reports.last && reports.last.done!.took > QUICK) {
           const { at, took } = reports.last.done!;
-          if (!reports.running && now() - at >= PAUSE_FACTOR * took) begin(project, reports, latest);
+          if (!reports.running && clock() - at >= PAUSE_FACTOR * took) begin(project, reports, latest);
           return reports.last.report;
         }
         if (!reports.running || covers(reports.running))

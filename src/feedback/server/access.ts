@@ -25,28 +25,28 @@ export const addedKeySchema = z.object({
 
 /** The routes below `/sessions`, `/keys` and `/people/:name`. */
 export function accessRoutes(database: Database, { idleSeconds }: Pick<SignInRules, 'idleSeconds'>) {
-  const own = requires('annotator', 'none');
+  const ofCaller = requires('annotator', 'none');
   const ofOthers = requires('owner', 'admin');
   return new Hono<Env>()
-    .get('/sessions', own, async (context) => {
+    .get('/sessions', ofCaller, async (context) => {
       const { person, session: current } = context.var;
       return context.json({ sessions: await listSessions(database, person.id, { idleSeconds }), current });
     })
-    .delete('/sessions', own, async (context) => {
+    .delete('/sessions', ofCaller, async (context) => {
       const { person, session: except } = context.var;
       return context.json({ ended: await endSessions(database, person, { except, by: person.id }) });
     })
-    .delete('/sessions/:id', own, async (context) => {
+    .delete('/sessions/:id', ofCaller, async (context) => {
       const { person } = context.var;
       const session = context.req.param('id');
       return context.json({ ended: await endSessions(database, person, { session, by: person.id }) });
     })
-    .get('/keys', own, async (context) => context.json(await listApiKeys(database, context.var.person.id)))
-    .post('/keys', own, body(newKeySchema), async (context) => {
+    .get('/keys', ofCaller, async (context) => context.json(await listApiKeys(database, context.var.person.id)))
+    .post('/keys', ofCaller, body(newKeySchema), async (context) => {
       const { person } = context.var;
       return context.json(await addApiKey(database, person, context.req.valid('json'), person.id), 201);
     })
-    .delete('/keys/:id', own, async (context) => {
+    .delete('/keys/:id', ofCaller, async (context) => {
       const { person } = context.var;
       await removeApiKey(database, person, { id: context.req.param('id') }, person.id);
       return context.json({});

@@ -129,10 +129,10 @@ export function createEventRecord({ query, kind }: Database) {
   }
 
   function look(): Promise<Ends> {
-    const now = Date.now();
-    if (!looked || now - looked.at >= LOOK) {
+    const time = Date.now();
+    if (!looked || time - looked.at >= LOOK) {
       const found = ends();
-      looked = { at: now, ends: found };
+      looked = { at: time, ends: found };
       // a failed look is repeated by the next caller
       found.catch(() => {
         looked = undefined;

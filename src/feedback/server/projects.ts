@@ -248,8 +248,8 @@ function settingsRoutes(database: Database) {
       const { person } = context.var;
       const archived = context.req.valid('query').archived === 'true';
       const all = (await listProjects(database)).filter((project) => (project.archived !== null) === archived);
-      const own = mayAs(person.role, 'reviewer') ? undefined : await projectsOf(database, person.id);
-      const projects = own ? all.filter(({ id }) => own.has(id)) : all;
+      const visible = mayAs(person.role, 'reviewer') ? undefined : await projectsOf(database, person.id);
+      const projects = visible ? all.filter(({ id }) => visible.has(id)) : all;
       return context.json(await Promise.all(projects.map(summary)));
     })
     .post('/', requires('owner'), body(newProjectSchema), async (context) => {

@@ -119,15 +119,15 @@ export function providerRoutes(database: Database, options: ProviderRoutesOption
       const origin = originOf(context);
       const { url, ...begun } = await provider.begin(`${origin}${CALLBACK}`);
       const secret = newSecret();
-      const now = Date.now();
-      await query.deleteFrom('signins').where('expires', '<=', now).execute();
+      const time = Date.now();
+      await query.deleteFrom('signins').where('expires', '<=', time).execute();
       await query
         .insertInto('signins')
         .values({
           ...begun,
           hash: hashOf(secret),
           page,
-          expires: now + 1000 * SECONDS,
+          expires: time + 1000 * SECONDS,
           person: link ? person!.id : null,
         })
         .execute();

@@ -68,8 +68,8 @@ export function roomRoutes(database: Database, room: Room | undefined) {
   const pages = new Map<string, number>();
 
   /** Counts a page of a person. Without one, the person holds no items. */
-  function enter(own: Room, person: string): () => void {
-    const leave = own.enter();
+  function enter(live: Room, person: string): () => void {
+    const leave = live.enter();
     let inside = true;
     pages.set(person, (pages.get(person) ?? 0) + 1);
     return () => {
@@ -79,7 +79,7 @@ export function roomRoutes(database: Database, room: Room | undefined) {
       pages.set(person, pages.get(person)! - 1);
       // a request of the page may still be under way
       setTimeout(() => {
-        if (pages.get(person) === 0) release(own, person).catch(() => {}); // the reservations expire by themselves
+        if (pages.get(person) === 0) release(live, person).catch(() => {}); // the reservations expire by themselves
       }, AWAY).unref();
     };
   }
@@ -99,18 +99,18 @@ export function roomRoutes(database: Database, room: Room | undefined) {
       return context.json(play);
     })
     .get('/:project/stream', requires('annotator'), async (context) => {
-      const own = await roomOf(context.req.param('project'), context.var.person);
+      const live = await roomOf(context.req.param('project'), context.var.person);
       const { id } = context.var.person;
-      const leave = enter(own, id);
+      const leave = enter(live, id);
       return streamSSE(context, async (stream) => {
         stream.onAbort(leave);
         let sent = '';
         try {
           while (!stream.aborted) {
-            const data = JSON.stringify(await viewOf(own, id));
+            const data = JSON.stringify(await viewOf(live, id));
             if (data !== sent) await stream.writeSSE({ event: 'room', data });
             sent = data;
-            await own.changed(LOOK);
+            await live.changed(LOOK);
           }
         } catch {
           // the store was closed: the page reconnects
@@ -120,15 +120,15 @@ export function roomRoutes(database: Database, room: Room | undefined) {
       });
     })
     .post('/:project/request', requires('owner'), body(roomRequestSchema), async (context) => {
-      const own = await roomOf(context.req.param('project'), context.var.person);
-      own.request(context.req.valid('json') as RoomRequest);
+      const live = await roomOf(context.req.param('project'), context.var.person);
+      live.request(context.req.valid('json') as RoomRequest);
       return context.json({});
     })
     .post('/:project/undo-round', requires('owner'), async (context) => {
-      const own = await roomOf(context.req.param('project'), context.var.person);
-      const people = await undoRound(database, own);
+      const live = await roomOf(context.req.param('project'), context.var.person);
+      const people = await undoRound(database, live);
       // the items are reserved for those who judged them; some may have left
-      for (const person of new Set(people)) if (!pages.get(person)) await release(own, person);
+      for (const person of new Set(people)) if (!pages.get(person)) await release(live, person);
       return context.json({ undone: people.length });
     })
     .post('/:project/invite', requires('owner', 'admin'), body(inviteSchema), async (context) => {
@@ -192,10 +192,10 @@ function countsOf(database: Database, room: Room | undefined) {
   }
 
   return () => {
-    const now = Date.now();
-    if (!last || now - last.at >= LOOK) {
+    const time = Date.now();
+    if (!last || time - last.at >= LOOK) {
       const counts = count(room!);
-      last = { at: now, counts };
+      last = { at: time, counts };
       counts.catch(() => {
         last = undefined;
       });

@@ -27,11 +27,11 @@ export function spreadOf(samples: SampleIndex): Spread {
   );
   const values = steps.map((step) => valuesOf(samples.read({ kind, step, limit: MOST }).samples as Row[]));
   const names = [...new Set(values.flatMap((one) => [...one.keys()]))];
-  const of = names.map((name) => {
+  const entries = names.map((name) => {
     const columns = values.map((one) => (one.get(name) ?? []).filter(Number.isFinite));
     return [name, binned(columns)] as const;
   });
-  return { steps, of: Object.fromEntries(of.filter(([, { greatest }]) => Number.isFinite(greatest))) };
+  return { steps, of: Object.fromEntries(entries.filter(([, { greatest }]) => Number.isFinite(greatest))) };
 }
 
 type Row = Record<string, unknown>;
@@ -42,9 +42,9 @@ function valuesOf(rows: readonly Row[]): Map<string, number[]> {
   const add = (name: string, value: unknown) => {
     if (typeof value === 'number') values.set(name, [...(values.get(name) ?? []), value]);
   };
-  for (const { kind: _, step: __, index: ___, of, ...row } of rows) {
-    if (typeof of === 'object' && of !== null) {
-      for (const [name, list] of Object.entries(of)) {
+  for (const { kind: _, step: __, index: ___, of: lists, ...row } of rows) {
+    if (typeof lists === 'object' && lists !== null) {
+      for (const [name, list] of Object.entries(lists)) {
         if (Array.isArray(list))
           values.set(
             name,

@@ -215,21 +215,13 @@ function exportRoutes(database: Database) {
     .get('/projects/:project/export', requires('reviewer'), query(exportSchema), async (context) => {
       const project = await find(context);
       const { as, format, merge, gold } = context.req.valid('query');
-      return inFolder(async (folder) => {
-        const path = join(folder, `rows.${as}`);
-        await writeDataset(path, exportRows(database, project, { format, merge, gold: gold === 'true' }));
-        return download(path, `${project.name}.${as}`, exportTypes[as]);
-      });
+      return rowsFile(exportRows(database, project, { format, merge, gold: gold === 'true' }), project.name, as);
     })
     .get('/projects/:project/payments', requires('owner'), query(paymentsSchema), async (context) => {
       const project = await find(context);
       const { as, ...options } = context.req.valid('query');
       const rows = paymentRows(await annotatorWork(database, project, options), project.name);
-      return inFolder(async (folder) => {
-        const path = join(folder, `payments.${as}`);
-        await writeDataset(path, rows);
-        return download(path, `${project.name}-payments.${as}`, exportTypes[as]);
-      });
+      return rowsFile(rows, `${project.name}-payments`, as);
     })
     .get('/projects/:project/transfer', requires('reviewer'), query(exportToSchema), async (context) => {
       const project = await find(context);
@@ -250,14 +242,9 @@ function exportRoutes(database: Database) {
     .get('/audit', requires('owner', 'admin'), query(auditSchema), async (context) =>
       context.json(await auditTrail(database, context.req.valid('query'))),
     )
-    .get('/audit/export', requires('owner', 'admin'), query(auditExportSchema), (context) => {
-      const { as } = context.req.valid('query');
-      return inFolder(async (folder) => {
-        const path = join(folder, `rows.${as}`);
-        await writeDataset(path, exportAudit(database));
-        return download(path, `audit.${as}`, exportTypes[as]);
-      });
-    });
+    .get('/audit/export', requires('owner', 'admin'), query(auditExportSchema), (context) =>
+      rowsFile(exportAudit(database), 'audit', context.req.valid('query').as),
+    );
 }
 
 /** The response that a browser saves as a file. */
@@ -268,6 +255,14 @@ function downloadOf(content: Uint8Array, name: string, type: string): Response {
   const saved = `attachment; filename*=UTF-8''${encodeURIComponent(name)}`;
   return new Response(new Uint8Array(content), { headers: { 'content-type': type, 'content-disposition': saved } });
 }
+
+/** Rows as a file to download. */
+const rowsFile = (rows: Parameters<typeof writeDataset>[1], name: string, as: keyof typeof exportTypes) =>
+  inFolder(async (folder) => {
+    const path = join(folder, `rows.${as}`);
+    await writeDataset(path, rows);
+    return download(path, `${name}.${as}`, exportTypes[as]);
+  });
 
 /** Runs `work` with a temporary folder. */
 async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {

@@ -138,8 +138,8 @@ type Webhook = Tables['webhooks'];
 async function log({ query }: Database, { id, project }: Webhook, rows: readonly z.output<typeof deliverySchema>[]) {
   if (rows.length === 0) return;
   await atOnce(query, async (query) => {
-    const own = rows.slice(-KEPT).map((row) => ({ ...row, id: newId(), webhook: id, project }));
-    await query.insertInto('deliveries').values(own).execute();
+    const deliveries = rows.slice(-KEPT).map((row) => ({ ...row, id: newId(), webhook: id, project }));
+    await query.insertInto('deliveries').values(deliveries).execute();
     const latest = query.selectFrom('deliveries').select('id').where('webhook', '=', id).orderBy('created', 'desc');
     await query.deleteFrom('deliveries').where('webhook', '=', id).where('id', 'not in', latest.limit(KEPT)).execute();
   });
@@ -269,8 +269,8 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
         .orderBy('created', 'desc')
         .execute();
       const listed = hooks.map(({ id, url, created, failures, due }) => {
-        const own = sent.filter(({ webhook }) => webhook === id);
-        const deliveries = own.map(({ created, event, status, error }) => ({ created, event, status, error }));
+        const attempts = sent.filter(({ webhook }) => webhook === id);
+        const deliveries = attempts.map(({ created, event, status, error }) => ({ created, event, status, error }));
         return { id, url, created, failures, due, deliveries };
       });
       return context.json(listed satisfies z.output<typeof webhooksSchema>);

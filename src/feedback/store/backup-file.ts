@@ -4,16 +4,14 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { open } from 'node:fs/promises';
 import { pipeline as connected, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { z } from 'zod';
 import { DamagedFile, linesOf } from '../../data/bytes.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import { fileError, isSystemError, syncFolder } from '../../files.ts';
-import { newSecret } from '../secrets.ts';
+import { fileError, isSystemError, replaceFile } from '../../files.ts';
 import { decryptWith, encryptWith, HEAD_BYTES, isEncrypted } from './encryption.ts';
 
 /** Version of the format that this file writes and reads. */
@@ -90,20 +88,14 @@ export async function writeBackupFile(
     sha256 = hash.digest('hex');
     yield Buffer.from(`${JSON.stringify({ sha256 })}\n`);
   }
-  const temporary = `${path}.${process.pid}.${newSecret().slice(0, 8)}.tmp`;
-  try {
+  await replaceFile(path, async (temporary) => {
     const source = Readable.from(parts(), { objectMode: false });
     const target = createWriteStream(temporary, { flags: 'wx', mode: 0o600 });
     if (passphrase === undefined) await pipeline(source, createGzip(), target);
     else await pipeline(source, createGzip(), encryptWith(passphrase), target);
-    const file = await open(temporary, 'r+');
+    const file = await open(temporary, 'r+'); // its bytes may take long to reach the disk
     await file.sync().finally(() => file.close());
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw isSystemError(error) ? fileError(error, 'write', path) : error;
-  }
-  syncFolder(dirname(path));
+  });
   return sha256;
 }
 

@@ -1,9 +1,9 @@
 /** Feedback of chat apps and tracing tools: thumbs, corrections and regenerations become projects of their kinds. */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { fileError } from '../../files.ts';
+import { readText } from '../../files.ts';
 import type { ItemKind, Judgment } from '../judgment.ts';
 import { readRules, redacted } from '../redact.ts';
 import { isApi, recordsOfApi } from './chat-apis.ts';
@@ -104,12 +104,7 @@ function recordsOf(path: string): Row[] {
     const json = files.filter((name) => /\.jsonl?$/.test(name)).sort();
     return json.flatMap((name) => recordsOf(join(path, name)));
   }
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
+  const text = readText(path);
   try {
     return listIn(JSON.parse(text));
   } catch {

@@ -4,6 +4,7 @@
  * runs and feedback, and OpenAI's stored chat completions.
  */
 import { isRecord, type Row } from '../../data/row.ts';
+import { grouped } from '../../grouped.ts';
 import type { Message } from '../judgment.ts';
 import type { LeftOut } from './left-out.ts';
 
@@ -142,11 +143,10 @@ function pathTo(tree: ReadonlyMap<string, TreeMessage>, { parent }: TreeMessage)
 /** What the user went on with, where a message was written several times: the others were regenerated. */
 function keptOver(tree: ReadonlyMap<string, TreeMessage>): Map<string, string[]> {
   const parents = new Set([...tree.values()].map(({ parent }) => parent));
-  const groups = new Map<string, TreeMessage[]>();
-  for (const message of tree.values()) {
-    if (message.role !== 'assistant' || message.parent === undefined || message.text === '') continue;
-    groups.set(message.parent, [...(groups.get(message.parent) ?? []), message]);
-  }
+  const written = [...tree.values()].filter(
+    ({ role, parent, text }) => role === 'assistant' && parent !== undefined && text !== '',
+  );
+  const groups = grouped(written, ({ parent }) => parent);
   const kept = new Map<string, string[]>();
   for (const group of groups.values()) {
     const goneOn = group.filter(({ id }) => parents.has(id));
@@ -355,12 +355,8 @@ function joined(
   isOther: (record: Row) => boolean,
   keys: readonly string[],
 ): Map<string, Row[]> {
-  const all = new Map<string, Row[]>();
-  for (const record of records.filter(isOther)) {
-    const key = keys.map((name) => record[name]).find((id) => id !== undefined && id !== null);
-    all.set(String(key), [...(all.get(String(key)) ?? []), record]);
-  }
-  return all;
+  const keyOf = (record: Row) => keys.map((name) => record[name]).find((id) => id !== undefined && id !== null);
+  return grouped(records.filter(isOther), (record) => String(keyOf(record)));
 }
 
 /** Langfuse: traces with their scores, or files of both in a folder. */
@@ -439,7 +435,7 @@ export const readOpenAiStored: ExchangeReader = (records, left) =>
         const person = filled(record.safety_identifier ?? record.user ?? metadata.user);
         const { comment, edit } = metadata;
         const good = name === undefined ? undefined : thumbOf(metadata[name]);
-        const own = { completion_id: record.id, model: record.model };
+        const origin = { completion_id: record.id, model: record.model };
         return [
           {
             prompt,
@@ -449,7 +445,7 @@ export const readOpenAiStored: ExchangeReader = (records, left) =>
             good,
             comment: filled(comment),
             edit: filled(edit),
-            metadata: own,
+            metadata: origin,
           },
         ];
       }

@@ -82,7 +82,7 @@ async function* trlRows(
   }
   const format = options.format ?? (kind === 'ranking' ? 'preference' : undefined);
   for await (const row of exportRows(database, project, { ...options, format, onItem: undecided(left) })) {
-    const own = trlRow(row, left);
-    if (own) yield own;
+    const converted = trlRow(row, left);
+    if (converted) yield converted;
   }
 }

@@ -1,6 +1,7 @@
 /** Exports judgments as datasets. */
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
+import { grouped } from '../../grouped.ts';
 import { itemColumns, itemFromRow } from '../items/items.ts';
 import { type Content, choiceFromPair, type ItemKind, type Judgment, type Option, pairChoices } from '../judgment.ts';
 import type { Project } from '../project.ts';
@@ -200,8 +201,7 @@ interface Merged {
 
 function merged(all: readonly Attributed[], merge: Merge, consensus: { answer: number } | undefined): Merged[] {
   if (merge === 'each') return all.map(({ person, judgment }) => ({ judgment, people: [person], share: 1 }));
-  const groups = new Map<string, Attributed[]>();
-  for (const one of all) groups.set(keyOf(one.judgment), [...(groups.get(keyOf(one.judgment)) ?? []), one]);
+  const groups = grouped(all, ({ judgment }) => keyOf(judgment));
   const sorted = [...groups.values()].sort((a, b) => b.length - a.length);
   const top = consensus ? sorted.find(([{ judgment }]) => categoryIs(judgment, consensus.answer)) : sorted[0];
   // an even split has no majority
@@ -248,7 +248,7 @@ function rowsOf({ prompt, options }: Content, judgment: Judgment, format: Export
   };
   const reason = { ...(judgment.reason && { reason: judgment.reason }) };
   const spansOf = (option: Option) =>
-    judgment.spans?.flatMap(({ option: own, ...span }) => (options[own] === option ? [span] : [])) ?? [];
+    judgment.spans?.flatMap(({ option: index, ...span }) => (options[index] === option ? [span] : [])) ?? [];
   /** A column with the marked parts of an option, if it has any. */
   const marked = (name: string, option: Option) => (spansOf(option).length > 0 ? { [name]: spansOf(option) } : {});
   const preferred = (chosen: Option, rejected: Option) => ({

@@ -1,11 +1,11 @@
 /** Moves projects in from other tools: what they export becomes projects with items, judgments, people, suggestions. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { FoundInFile } from '../../data/file.ts';
 import { isRecord } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { fileError, readJsonFile } from '../../files.ts';
+import { readJsonFile, readText } from '../../files.ts';
 import { itemKinds } from '../judgment.ts';
 import { isMember, joinProjects } from '../members.ts';
 import { findPerson } from '../people.ts';
@@ -102,13 +102,13 @@ async function openImport(tool: ImportTool, path: string, options: ImportFromOpt
   const users = new Map(Array.from(names, ([id, name]) => [id, personName(name)]));
   switch (tool) {
     case 'argilla': {
-      const own = join(path, 'users.json'); // heed exports it beside the records
+      const usersFile = join(path, 'users.json'); // heed exports it beside the records
       const isFolder = statSync(path).isDirectory();
-      const known = users.size === 0 && isFolder && existsSync(own) ? usersIn(own) : users;
+      const known = users.size === 0 && isFolder && existsSync(usersFile) ? usersIn(usersFile) : users;
       return survey(await openArgilla(path, known), options);
     }
     case 'label-studio': {
-      const config = options.config === undefined ? undefined : textOf(options.config);
+      const config = options.config === undefined ? undefined : readText(options.config);
       return survey(await openLabelStudio(path, { users, config }), options);
     }
     case 'trl':
@@ -253,12 +253,4 @@ export function usersIn(path: string): Map<string, string> {
       return [String(id), called];
     }),
   );
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  }
 }

@@ -195,12 +195,12 @@ async function addJudgments(
   };
   let added = 0;
   for (const { item, judgment, records = [] } of rows) {
-    const own = judgment && annotator !== undefined ? [{ id: '', person: annotator, judgment }] : [];
-    if (own.length + records.length === 0) continue;
+    const labeled = judgment && annotator !== undefined ? [{ id: '', person: annotator, judgment }] : [];
+    if (labeled.length + records.length === 0) continue;
     const stored = await itemOf(database, project, item.content);
     const order = orderOf(stored.content.options, item.content.options);
     // the latest judgment of a person counts; where times are missing, the last in the file
-    const all: readonly JudgmentRecord[] = [...records, ...own];
+    const all: readonly JudgmentRecord[] = [...records, ...labeled];
     const inOrder = all.toSorted((a, b) => (a.time ?? 0) - (b.time ?? 0));
     for (const { person, judgment: said, ...rest } of inOrder) {
       const { key, duration, time, decision } = rest;

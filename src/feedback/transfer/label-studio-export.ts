@@ -166,11 +166,11 @@ function resultsOf(judgment: JudgmentOrSkip, settings: Project['settings']): Row
     type,
     value,
   });
-  const said = (own: Judgment): Row[] => {
-    switch (own.kind) {
+  const said = (judgment: Judgment): Row[] => {
+    switch (judgment.kind) {
       case 'pair': {
         if (!settings.tie && !settings.bothBad && !settings.unknown) {
-          return [result('preference', 'pairwise', { selected: own.choice === 'first' ? 'left' : 'right' })];
+          return [result('preference', 'pairwise', { selected: judgment.choice === 'first' ? 'left' : 'right' })];
         }
         const names = {
           first: 'response_1',
@@ -179,18 +179,20 @@ function resultsOf(judgment: JudgmentOrSkip, settings: Project['settings']): Row
           'both-bad': 'both_bad',
           unknown: 'unknown',
         };
-        return [result('preference', 'choices', { choices: [names[own.choice]] })];
+        return [result('preference', 'choices', { choices: [names[judgment.choice]] })];
       }
       case 'ranking': {
-        const order = own.ranks.map((rank, i) => ({ rank, id: `response_${i + 1}` })).sort((a, b) => a.rank - b.rank);
+        const order = judgment.ranks
+          .map((rank, i) => ({ rank, id: `response_${i + 1}` }))
+          .sort((a, b) => a.rank - b.rank);
         return [result('ranking', 'ranker', { ranker: { ranking: order.map(({ id }) => id) } })];
       }
       case 'binary':
-        return [result('quality', 'choices', { choices: [own.good ? 'good' : 'bad'] })];
+        return [result('quality', 'choices', { choices: [judgment.good ? 'good' : 'bad'] })];
       case 'rating':
-        return Object.entries(own.ratings).map(([name, rating]) => result(name, 'rating', { rating }));
+        return Object.entries(judgment.ratings).map(([name, rating]) => result(name, 'rating', { rating }));
       default:
-        return [result('text', 'textarea', { text: [own.text] })];
+        return [result('text', 'textarea', { text: [judgment.text] })];
     }
   };
   return [...said(judgment), ...(judgment.reason ? [result('reason', 'textarea', { text: [judgment.reason] })] : [])];

@@ -113,11 +113,11 @@ function answersIn(annotation: Row, known: Known): SurveyAnswer[] {
 }
 
 function suggestionsIn({ model_version: model, score, result }: Row, known: Known): SurveySuggestion[] {
-  return valuesIn(result, known).map(({ question, value, score: own }) => ({
+  return valuesIn(result, known).map(({ question, value, score: valueScore }) => ({
     question,
     value,
     agent: typeof model === 'string' && model !== '' ? model : 'label-studio',
-    ...(typeof (own ?? score) === 'number' && { score: (own ?? score) as number }),
+    ...(typeof (valueScore ?? score) === 'number' && { score: (valueScore ?? score) as number }),
   }));
 }
 
@@ -168,10 +168,10 @@ function smallRecord(
     return { ...place, field: 'data', reason: 'is missing: expected a task of Label Studio, JSON or JSON_MIN' };
   }
   const result = [...known.questions.values()].flatMap((question) => {
-    const own = value[question.name];
-    if (own === undefined || own === null) return [];
-    const first = Array.isArray(own) && isRecord(own[0]) ? own[0] : undefined;
-    const answer = first ?? (isRecord(own) ? own : { choices: own, text: own, selected: own, rating: own });
+    const raw = value[question.name];
+    if (raw === undefined || raw === null) return [];
+    const first = Array.isArray(raw) && isRecord(raw[0]) ? raw[0] : undefined;
+    const answer = first ?? (isRecord(raw) ? raw : { choices: raw, text: raw, selected: raw, rating: raw });
     return [{ from_name: question.name, value: answer }];
   });
   const { annotator, created_at, lead_time } = value;
@@ -229,9 +229,9 @@ async function inferred(files: readonly string[]): Promise<LabelingConfig> {
       }
       for (const { result } of [...listOf(annotations ?? completions), ...listOf(predictions)]) {
         for (const { from_name: from, to_name: to, type, value } of listOf(result)) {
-          const own = found.get(String(from)) ?? { type: String(type), values: [], to: String(to) };
-          if (isRecord(value)) own.values.push(value);
-          found.set(String(from), own);
+          const entry = found.get(String(from)) ?? { type: String(type), values: [], to: String(to) };
+          if (isRecord(value)) entry.values.push(value);
+          found.set(String(from), entry);
         }
       }
     }

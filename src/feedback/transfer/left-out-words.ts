@@ -2,5 +2,5 @@
 import type { LeftOutCount } from './left-out.ts';
 
 /** A count in words: `3 of 120 records: responses that are drafts`. */
-export const leftOutInWords = ({ what, records, of }: LeftOutCount): string =>
-  `${records} of ${of} record${of === 1 ? '' : 's'}: ${what}`;
+export const leftOutInWords = ({ what, records, of: total }: LeftOutCount): string =>
+  `${records} of ${total} record${total === 1 ? '' : 's'}: ${what}`;

@@ -26,19 +26,19 @@ export interface LeftOut {
 export function createLeftOut(): LeftOut {
   const found = new Map<string, { records: number; latest: number }>();
   const noted: LeftOutCount[] = [];
-  let of = 0;
+  let total = 0;
   return {
     next() {
-      of++;
+      total++;
     },
     add(what) {
       const one = found.get(what);
-      if (one?.latest === of) return;
-      found.set(what, { records: (one?.records ?? 0) + 1, latest: of });
+      if (one?.latest === total) return;
+      found.set(what, { records: (one?.records ?? 0) + 1, latest: total });
     },
     note: (count) => void noted.push(count),
     counts: () =>
-      [...Array.from(found, ([what, { records }]) => ({ what, records, of })), ...noted].sort(
+      [...Array.from(found, ([what, { records }]) => ({ what, records, of: total })), ...noted].sort(
         (a, b) => b.records - a.records,
       ),
   };

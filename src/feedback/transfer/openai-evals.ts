@@ -111,10 +111,10 @@ function outputOf({ sample }: Row, item: Row): string | undefined {
   const messages = Array.isArray(output) ? output : Array.isArray(choices) ? choices.map((one) => one?.message) : [];
   const written = messages.filter(isRecord).map(({ content }) => joinedText(content));
   if (written.length > 0) return written.join('\n\n');
-  const own = ['output', 'completion', 'response', 'model_output', 'output_text'].find(
+  const field = ['output', 'completion', 'response', 'model_output', 'output_text'].find(
     (name) => typeof item[name] === 'string',
   );
-  return own === undefined ? undefined : (item[own] as string);
+  return field === undefined ? undefined : (item[field] as string);
 }
 
 const PROMPTS = ['messages', 'input', 'prompt', 'question', 'query', 'instruction'];

@@ -103,11 +103,11 @@ function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
   if (fault) return fault;
   // what was written to a prompt is a judgment of it
   const written = kind === 'demonstration' && formatRead(format) === 'prompt-completion';
-  const own = adopt(row, format);
+  const renamed = adopt(row, format);
   // a completion is an item like any other, whether it is labeled good, labeled bad or not labeled yet
   const isCompletion =
     ['unpaired-preference', 'prompt-completion'].includes(formatRead(format)) && kind !== 'demonstration';
-  const [adopted] = isCompletion ? [own] : convertRow(own, format, written ? 'prompt-completion' : formats[0]);
+  const [adopted] = isCompletion ? [renamed] : convertRow(renamed, format, written ? 'prompt-completion' : formats[0]);
   const parsed = itemFrom(adopted, kind);
   return { ...parsed, judgment: parsed.judgment ?? ratingIn(row, kind), item: { ...parsed.item, ...extra } };
 }

@@ -8,18 +8,11 @@
  */
 import type { BadRow, Place, Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
+import { grouped } from '../../grouped.ts';
 import type { Suggestion } from '../items/items.ts';
 import type { ItemKind, JudgmentOrSkip } from '../judgment.ts';
 import type { LeftOut } from './left-out.ts';
-import type {
-  Survey,
-  SurveyAnswer,
-  SurveyFields,
-  SurveyPart,
-  SurveyQuestion,
-  SurveyRecord,
-  SurveySuggestion,
-} from './survey.ts';
+import type { Survey, SurveyFields, SurveyPart, SurveyQuestion, SurveyRecord } from './survey.ts';
 import { joinedText, surveyContent } from './survey-content.ts';
 import {
   binaryReading,
@@ -136,12 +129,10 @@ function judgmentsIn(
   reason: SurveyQuestion | undefined,
   left: LeftOut,
 ): Row[] {
-  const byUser = new Map<string, SurveyAnswer[]>();
-  for (const answer of record.answers) {
-    if (answer.question !== '' && answer.question !== reason?.name && !has(reading, answer.question)) continue;
-    byUser.set(answer.user, [...(byUser.get(answer.user) ?? []), answer]);
-  }
-  return [...byUser].flatMap(([person, answers]) => {
+  const answers = record.answers.filter(
+    ({ question }) => question === '' || question === reason?.name || has(reading, question),
+  );
+  return [...grouped(answers, ({ user }) => user)].flatMap(([person, answers]) => {
     const [{ time, duration }] = answers;
     const why = joinedText(answers.find(({ question }) => question === reason?.name)?.value);
     const said = answers.filter(({ question }) => question !== reason?.name);
@@ -176,11 +167,9 @@ function judgmentsIn(
 }
 
 function suggestionIn(record: SurveyRecord, reading: SurveyReading, left: LeftOut): Suggestion | undefined {
-  const own = record.suggestions.filter(({ question, value }) => has(reading, question) && value !== null);
-  if (own.length === 0) return undefined;
-  const byAgent = new Map<string, SurveySuggestion[]>();
-  for (const one of own) byAgent.set(one.agent ?? 'model', [...(byAgent.get(one.agent ?? 'model') ?? []), one]);
-  const found = [...byAgent].flatMap(([by, parts]): Suggestion[] => {
+  const suggested = record.suggestions.filter(({ question, value }) => has(reading, question) && value !== null);
+  if (suggested.length === 0) return undefined;
+  const found = [...grouped(suggested, ({ agent }) => agent ?? 'model')].flatMap(([by, parts]): Suggestion[] => {
     const judgment = reading.judgmentOf(new Map(parts.map(({ question, value }) => [question, value])), record, true);
     if (typeof judgment === 'string') {
       left.add(`suggestions: ${judgment}`);
@@ -196,11 +185,7 @@ function suggestionIn(record: SurveyRecord, reading: SurveyReading, left: LeftOu
 
 /** Questions that everybody answers together are one group; one that is left out now and then is a group of its own. */
 async function answeredTogether(questions: readonly SurveyQuestion[], survey: Survey): Promise<SurveyQuestion[][]> {
-  const groups = new Map<string, SurveyQuestion[]>();
-  for (const one of questions) {
-    const on = (one.on ?? []).join();
-    groups.set(on, [...(groups.get(on) ?? []), one]);
-  }
+  const groups = grouped(questions, ({ on = [] }) => on.join());
   const partial = new Set<string>();
   for await (const record of survey.records()) {
     if ('reason' in record) continue;

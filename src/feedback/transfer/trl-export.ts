@@ -6,8 +6,8 @@ const COLUMNS = ['prompt', 'chosen', 'rejected', 'completion', 'label'];
 
 /** A row of an export with the columns that TRL knows; undefined if TRL has no such row. */
 export function trlRow(row: Row, left: LeftOut): Row | undefined {
-  const own = Object.fromEntries(COLUMNS.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
-  const values = Object.values(own);
+  const known = Object.fromEntries(COLUMNS.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
+  const values = Object.values(known);
   if (values.some((value) => typeof value === 'object' && !Array.isArray(value))) {
     left.add('clips and images, which TRL has no rows for');
     return undefined;
@@ -16,5 +16,5 @@ export function trlRow(row: Row, left: LeftOut): Row | undefined {
   if (row.strength !== undefined) left.add('how much better a response is');
   if (row.spans !== undefined || row.chosen_spans !== undefined || row.rejected_spans !== undefined)
     left.add('marked parts of responses');
-  return own;
+  return known;
 }

@@ -77,9 +77,9 @@ export function demonstrated(row: Row, kind: ItemKind, left: LeftOut): Row {
 
 /** A row with some of its columns in its metadata. */
 export function withMetadata(row: Row, columns: readonly string[]): Row {
-  const own = Object.fromEntries(columns.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
-  if (Object.keys(own).length === 0) return row;
-  return { ...row, metadata: { ...(row.metadata as object | undefined), ...own } };
+  const moved = Object.fromEntries(columns.flatMap((name) => (row[name] === undefined ? [] : [[name, row[name]]])));
+  if (Object.keys(moved).length === 0) return row;
+  return { ...row, metadata: { ...(row.metadata as object | undefined), ...moved } };
 }
 
 async function kindOf(files: readonly string[], wanted: ItemKind | undefined): Promise<ItemKind> {

@@ -4,8 +4,8 @@
  * files that end in `-00001-of-0000N.gguf`.
  */
 import { HeedError } from '../../error.ts';
-import { fileError } from '../../files.ts';
-import { basename, closeSync, dirname, existsSync, fstatSync, join, openSync, readSync, statSync } from '../../node.ts';
+import { onDisk, withFile } from '../../files.ts';
+import { basename, dirname, existsSync, fstatSync, join, readSync, statSync } from '../../node.ts';
 import { BLOCK_TYPES, type BlockType, OTHER_TYPES } from './blocks.ts';
 
 /** A value of the metadata. Whole numbers of 64 bits are numbers too; those above 2^53 are refused. */
@@ -61,7 +61,7 @@ const ALIGNMENT = 32;
 export function isGguf(path: string): boolean {
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) return false;
   if (/\.gguf$/i.test(path)) return true;
-  return withFile(path, (file) => {
+  return withSize(path, (file) => {
     const head = new Uint8Array(MAGIC.length);
     return readSync(file, head, 0, head.length, 0) === head.length && String.fromCharCode(...head) === MAGIC;
   });
@@ -127,7 +127,7 @@ interface Entry extends GgufTensor {
 }
 
 function readHeader(path: string): { metadata: Metadata; tensors: Map<string, Entry> } {
-  return withFile(path, (file, size) => {
+  return withSize(path, (file, size) => {
     const cursor = new Cursor(path, file, size);
     readPreamble(cursor);
     const [tensorCount, metadataCount] = [cursor.size('number of tensors'), cursor.size('number of metadata')];
@@ -336,7 +336,7 @@ function readWeights({ path, type, shape, begin }: Entry, name: string, into: Fl
   const fail = ggufError(path, name);
   const count = shape.reduce((product, n) => product * n, 1);
   if (into.length !== count) throw fail(`it has ${count} weights, expected ${into.length}`);
-  withFile(path, (file) => {
+  withSize(path, (file) => {
     const bytes = new Uint8Array(Math.ceil(Math.min(WEIGHTS, count) / type.weights) * type.bytes);
     for (let done = 0; done < count; done += WEIGHTS) {
       const weights = into.subarray(done, done + WEIGHTS);
@@ -355,17 +355,8 @@ function fill(file: number, bytes: Uint8Array, position: number, fail: ReturnTyp
   }
 }
 
-function withFile<T>(path: string, use: (file: number, size: number) => T): T {
-  let file: number | undefined;
-  try {
-    file = openSync(path, 'r');
-    return use(file, fstatSync(file).size);
-  } catch (error) {
-    throw fileError(error, 'read', path);
-  } finally {
-    if (file !== undefined) closeSync(file);
-  }
-}
+const withSize = <T>(path: string, use: (file: number, size: number) => T): T =>
+  onDisk('read', path, () => withFile(path, (file) => use(file, fstatSync(file).size)));
 
 /** Errors of a file, or of a tensor in it. */
 export const ggufError = (path: string, tensor?: string) => (message: string, hint?: string) =>

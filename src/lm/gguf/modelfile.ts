@@ -43,10 +43,10 @@ const [SYSTEM, USER, ASSISTANT, NEXT] = ['Qsystem', 'Quser', 'Qassistant', 'Qnex
 const message = (role: string, content: string): ChatMessage => ({ role, content });
 
 /** What a tokenizer's chat template writes around texts; undefined if it does more than that, or there is none. */
-export function chatTurns(tokenizer: Tokenizer, now = new Date()): Turns | undefined {
+export function chatTurns(tokenizer: Tokenizer, time = new Date()): Turns | undefined {
   if (tokenizer.chatTemplate === undefined) return undefined;
   const render = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) =>
-    rendered(tokenizer, messages, { addGenerationPrompt, now });
+    rendered(tokenizer, messages, { addGenerationPrompt, now: time });
   try {
     const turns = derived(render, tokenizer.eos === undefined ? '' : tokenizer.tokenOf(tokenizer.eos)!);
     const talks = turns?.system

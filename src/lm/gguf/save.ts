@@ -55,8 +55,8 @@ export function saveGgufAdapter(
   for (const [module, { a, b, rank = options.rank, alpha = options.alpha }] of Object.entries(modules)) {
     const first = module.replace('gguf_qkv', 'self_attn.q_proj').replace('gguf_gate_up', 'mlp.gate_proj');
     const weight = `${first}.weight`;
-    const own = options.rankStabilized ? alpha / Math.sqrt(rank) : alpha / rank;
-    const factor = (own * rank) / options.alpha;
+    const scale = options.rankStabilized ? alpha / Math.sqrt(rank) : alpha / rank;
+    const factor = (scale * rank) / options.alpha;
     const heads = interleavedHeads(config, entry, weight);
     const ordered = heads === undefined ? b : interleave(b, heads, config.headSize);
     const scaled = factor === 1 ? ordered : ordered.map((x) => x * factor);

@@ -68,9 +68,9 @@ export function fileTensors(
 export function fileName(config: DecoderConfig, parameter: string, fused: readonly Fused[]): string {
   if (Object.hasOwn(OUTSIDE, parameter)) return OUTSIDE[parameter];
   const [, layer, module, kind] = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(parameter)!;
-  const own = MAPS[module] ?? expertsName(module) ?? normName(config, module);
-  const whole = fused.map((one) => FUSED[one]).find(({ parts }) => (parts as readonly string[]).includes(own));
-  return `blk.${layer}.${whole?.name ?? own}.${kind}`;
+  const ggufName = MAPS[module] ?? expertsName(module) ?? normName(config, module);
+  const whole = fused.map((one) => FUSED[one]).find(({ parts }) => (parts as readonly string[]).includes(ggufName));
+  return `blk.${layer}.${whole?.name ?? ggufName}.${kind}`;
 }
 
 /** All experts of a layer are one tensor for each of their maps. */

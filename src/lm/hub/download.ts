@@ -9,7 +9,7 @@
 
 import type { Hash } from 'node:crypto';
 import { HeedError } from '../../error.ts';
-import { fileError, isSystemError, writeAll } from '../../files.ts';
+import { fileError, isSystemError, onDisk, writeAll } from '../../files.ts';
 import {
   closeSync,
   createHash,
@@ -36,15 +36,6 @@ export interface RemoteFile {
   size: number;
   /** Name and checksum of the file, in hex: the sha256 of a large file (LFS), git's blob sha1 of a small one. */
   oid: string;
-}
-
-/** Runs a file operation; a refusal by the system becomes a HeedError that names the path. */
-export function onDisk<T>(verb: string, path: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    throw fileError(error, verb, path);
-  }
 }
 
 /**
@@ -153,17 +144,17 @@ const newName = (oid: string) => `${oid}.${randomBytes(4).toString('hex')}`;
 
 /** Takes over what an earlier try left, or names a new file. */
 function claim(blobs: string, oid: string): string {
-  const own = join(blobs, `${newName(oid)}.${ownHost()}.${process.pid}.incomplete`);
-  held.add(own);
+  const claimed = join(blobs, `${newName(oid)}.${ownHost()}.${process.pid}.incomplete`);
+  held.add(claimed);
   for (const left of leftovers(blobs, oid)) {
     try {
-      renameSync(left, own);
+      renameSync(left, claimed);
       break;
     } catch (error) {
       if (!isSystemError(error) || error.code !== 'ENOENT') throw fileError(error, 'write', left);
     }
   }
-  return own;
+  return claimed;
 }
 
 function putDown(partial: string, blobs: string, oid: string): void {

@@ -51,8 +51,8 @@ export function boundedNumber(bounds: NumberBounds): Rule | undefined {
   const places = Math.max(written, multiple?.places ?? 0, ...given.map(({ places }) => places));
   const scale = (value: number | undefined, none: bigint) => {
     if (value === undefined) return none;
-    const { whole, places: own } = decimal(value);
-    return whole * power(places - own);
+    const { whole, places: digits } = decimal(value);
+    return whole * power(places - digits);
   };
   const room = Math.max(DIGITS, ...given.map(({ whole, places }) => String(whole).replace('-', '').length - places));
   const far = power(room + places);

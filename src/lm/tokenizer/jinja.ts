@@ -26,7 +26,7 @@ export interface JinjaTemplate {
    * Renders the variables. `turns` asks for what is written for each message. Throws what the template or the library
    * throws.
    */
-  render(variables: Readonly<Record<string, unknown>>, now: Date, turns?: boolean): Rendered;
+  render(variables: Readonly<Record<string, unknown>>, time: Date, turns?: boolean): Rendered;
 }
 
 // Marks while a text is rendered: noncharacters, which Unicode reserves for such uses. The first two are the ends of a
@@ -53,7 +53,7 @@ export function compileTemplate(source: string): JinjaTemplate {
   let observed: unknown; // the program whose loops say whose turn they write
   return {
     marksGeneration: text.includes(`{{ '${START}' }}`),
-    render(variables, now, turns = false) {
+    render(variables, time, turns = false) {
       if (turns) observed ??= prepare(parsed, true);
       const environment = new Environment();
       const interpreter = new PythonInterpreter(environment);
@@ -72,7 +72,7 @@ export function compileTemplate(source: string): JinjaTemplate {
         raise_exception: (message: unknown) => {
           throw new Error(String(message));
         },
-        strftime_now: (format: string) => strftime(now, format),
+        strftime_now: (format: string) => strftime(time, format),
       };
       let exact = false;
       const given = mapLeaves(variables, (leaf) => {

@@ -55,7 +55,7 @@ export function markedEncoder(json: Json, config: Json, special: ReadonlyMap<str
   const model = json.model as Json;
   const vocab = model.vocab as Record<string, number> | [string, number][];
   const added = ((json.added_tokens ?? []) as Json[]).map((token) => ({ ...token, content: renamed(token.content) }));
-  const own: Json = {
+  const marked: Json = {
     ...json,
     added_tokens: added,
     post_processor: null,
@@ -68,7 +68,7 @@ export function markedEncoder(json: Json, config: Json, special: ReadonlyMap<str
     },
   };
   const unknown = renamed(model.unk_token);
-  const library = openLibrary(own, {
+  const library = openLibrary(marked, {
     clean_up_tokenization_spaces: config.clean_up_tokenization_spaces,
     unk_token: unknown,
   });
@@ -81,7 +81,7 @@ export function markedEncoder(json: Json, config: Json, special: ReadonlyMap<str
     return {
       ids: ids.filter((id) => id !== undefined),
       offsets() {
-        align ??= aligner(own, new Set(added.map(({ content }) => content as string)));
+        align ??= aligner(marked, new Set(added.map(({ content }) => content as string)));
         const offsets = align(plain, known, unknown as string | undefined);
         return offsets.map(([start, end]) => [at[start], end > start ? at[end - 1] + 1 : at[end]]);
       },

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileAtomic } from '../../files.ts';
+import { settingTexts } from '../../setting-texts.ts';
 import type { RunInfo } from '../run.ts';
 import type { RunLogger } from './logger.ts';
 import { ask, createOutbox, Refusal } from './outbox.ts';
@@ -74,7 +75,10 @@ export function createMlflow(
       tags,
     });
     const { run_id } = created.run.info;
-    const params = flat(info.config, '').map(([key, value]) => ({ key: keyOf(key), value: value.slice(0, LONGEST) }));
+    const params = settingTexts(info.config, '').map(([key, value]) => ({
+      key: keyOf(key),
+      value: value.slice(0, LONGEST),
+    }));
     for (let i = 0; i < params.length; i += PARAMS) {
       await call('runs/log-batch', { run_id, params: params.slice(i, i + PARAMS) });
     }
@@ -114,10 +118,3 @@ interface Found {
 }
 
 const keyOf = (name: string) => name.replaceAll(/[^\w\-. :/]/g, '_').slice(0, 250);
-
-function flat(value: unknown, name: string): [name: string, value: string][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return [[name, typeof value === 'string' ? value : (JSON.stringify(value) ?? '')]];
-  }
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key));
-}

@@ -43,8 +43,8 @@ const STRING = 7;
 
 /** Logs to a folder. @throws HeedError if the folder cannot be written. */
 export function createTensorBoard(folder: string, onWarning: (text: string) => void): RunLogger {
-  const now = Date.now();
-  const name = `events.out.tfevents.${String(Math.floor(now / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}.${now % 1000}`;
+  const opened = Date.now();
+  const name = `events.out.tfevents.${String(Math.floor(opened / 1000)).padStart(10, '0')}.${hostname()}.${process.pid}.${opened % 1000}`;
   const path = join(folder, name);
   let file: number | undefined;
   try {
@@ -63,7 +63,7 @@ export function createTensorBoard(folder: string, onWarning: (text: string) => v
       file = undefined;
     }
   };
-  write({ time: now / 1000, step: 0, version: 'brain.Event:2' });
+  write({ time: opened / 1000, step: 0, version: 'brain.Event:2' });
   let begun = false;
   /** Starts a file. A resumed run repeats steps; this event makes TensorBoard drop the earlier ones. */
   const begin = (time: number, step: number) => {

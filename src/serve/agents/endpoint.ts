@@ -70,7 +70,7 @@ export function createAgentEndpoint(
       openPaths: new Set(),
       defer: (end) => void ends.push(end),
       isDraining: () => false,
-      now: () => Date.now(),
+      clock: () => Date.now(),
     };
     const app = new Hono<Env>()
       .use(checkHost({ name: 'endpoint', host: HOST, hosts: [] }))

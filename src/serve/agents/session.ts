@@ -118,7 +118,7 @@ function createPolicyQueue(
     }
   }
 
-  const own: GenerationQueue = {
+  const policyQueue: GenerationQueue = {
     submit(prompt, options = {}) {
       if (counts.turns >= turns) {
         const message = `The episode has had its ${turns} calls of the model. Allow more with --episode.turns.`;
@@ -162,7 +162,7 @@ function createPolicyQueue(
     resume() {},
     [Symbol.dispose]() {},
   };
-  return { queue: own, idleSeconds: () => (underWay > 0 ? 0 : (clock() - lastUse) / 1000) };
+  return { queue: policyQueue, idleSeconds: () => (underWay > 0 ? 0 : (clock() - lastUse) / 1000) };
 }
 
 /** Opens an episode; its calls end when the signal aborts. */
@@ -189,7 +189,7 @@ export function createSession(
     return error;
   };
 
-  const own = createPolicyQueue(policy, seed, { counts, texts, trajectory, count });
+  const { queue, idleSeconds } = createPolicyQueue(policy, seed, { counts, texts, trajectory, count });
   const hooks: ServeContext['hooks'] = {
     headers: [],
     usage: [],
@@ -204,7 +204,7 @@ export function createSession(
       },
     ],
   };
-  const serving: ServeContext = { ...context, hooks, signal, shelf: shelfOf(model, own.queue, modelName, count) };
+  const serving: ServeContext = { ...context, hooks, signal, shelf: shelfOf(model, queue, modelName, count) };
   const caller: Caller = { key: id, scopes: new Set(['chat', 'feedback']), user: undefined };
 
   const routes = new Hono<Env>()
@@ -244,7 +244,7 @@ export function createSession(
     get messages() {
       return conversation;
     },
-    idleSeconds: own.idleSeconds,
+    idleSeconds,
     sequences: trajectory.sequences,
   };
 }

@@ -1,5 +1,6 @@
 /** POST /v1/chat/completions. */
 import { Hono } from 'hono';
+import { keptBy } from '../../disposables.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
@@ -99,7 +100,7 @@ export async function draftChat(
     throw new ApiError(400, '"top_logprobs" needs "logprobs": true.', { param: 'top_logprobs' });
   }
   const served = await context.shelf.route(request.model, caller.user);
-  try {
+  return keptBy(served, async () => {
     const { tools, required } = toolsOf(request);
     const prompt = promptOf(served, request, tools);
     const format = required ? formatOfCall(tools) : formatOf(request);
@@ -112,10 +113,7 @@ export async function draftChat(
       prompts: [prompt],
     });
     return { ...draft, tools, origin };
-  } catch (error) {
-    served[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** Tokens of a conversation, with the tools that the template shows. @throws ApiError 400 if it has no place for them. */
@@ -164,13 +162,13 @@ export async function finishChat(
   onToken: (index: number, token: QueuedToken) => void = () => {},
   { extra, expires }: RecordOptions = {},
 ): Promise<CompletionRecord> {
-  using own = draft;
+  using drawing = draft;
   const tokens: QueuedToken[][] = Array.from({ length: draft.choices }, () => []);
   const take = (index: number, token: QueuedToken) => {
     if (request.logprobs) tokens[index].push(token);
     onToken(index, token);
   };
-  const completions = await drawChecked(context, own, signal, take, (index) => {
+  const completions = await drawChecked(context, drawing, signal, take, (index) => {
     tokens[index] = [];
   });
   const choices = completions.map((completion, index) => ({
@@ -183,7 +181,7 @@ export async function finishChat(
   const record: CompletionRecord = {
     ...draft.start,
     kind: draft.origin.kind,
-    created: context.now(),
+    created: context.clock(),
     metadata,
     messages: messages as ChatMessage[],
     request: { ...rest, ...extra },
@@ -227,7 +225,7 @@ async function streamChat(
   const { start, served, choices } = draft;
   const { tokenizer } = served.model;
   const usage = request.stream_options?.include_usage;
-  const created = Math.floor(context.now() / 1000);
+  const created = Math.floor(context.clock() / 1000);
   const sendChunk = (choices: object[], more: object = {}) =>
     send({
       id: start.id,

@@ -54,7 +54,7 @@ function rowOf({ keepDays }: ServeContext, record: CompletionRecord, expires: bo
 
 /** A completion that is kept; undefined if there is none, or it has expired. */
 export async function findCompletion(
-  { database, now, hooks }: Pick<ServeContext, 'database' | 'now'> & Partial<Pick<ServeContext, 'hooks'>>,
+  { database, clock, hooks }: Pick<ServeContext, 'database' | 'clock'> & Partial<Pick<ServeContext, 'hooks'>>,
   id: string,
 ): Promise<CompletionRecord | undefined> {
   for (const settle of hooks?.settle ?? []) await settle(id);
@@ -62,12 +62,12 @@ export async function findCompletion(
     .selectFrom('completions')
     .selectAll()
     .where('id', '=', id)
-    .where(({ eb, or }) => or([eb('expires', 'is', null), eb('expires', '>', now())]))
+    .where(({ eb, or }) => or([eb('expires', 'is', null), eb('expires', '>', clock())]))
     .executeTakeFirst();
   return row && completionOf(row);
 }
 
 /** Deletes completions whose time is over. */
-export async function deleteExpired({ database, now }: Pick<ServeContext, 'database' | 'now'>): Promise<void> {
-  await database.deleteFrom('completions').where('expires', '<=', now()).execute();
+export async function deleteExpired({ database, clock }: Pick<ServeContext, 'database' | 'clock'>): Promise<void> {
+  await database.deleteFrom('completions').where('expires', '<=', clock()).execute();
 }

@@ -1,5 +1,5 @@
 /** The table of completions, and what a row of it says. */
-import type { Kysely, Selectable } from 'kysely';
+import type { Selectable } from 'kysely';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { TokenLogprob } from './token-logprob.ts';
 
@@ -32,23 +32,6 @@ export interface CompletionTables {
     /** Whether the client stored it (1), so that it can list it. */
     stored: number;
   };
-}
-
-/** Creates the table. */
-export async function createCompletions({ schema }: Kysely<unknown>): Promise<void> {
-  const text = ['kind', 'model', 'version', 'metadataJson', 'messagesJson', 'requestJson', 'choicesJson', 'usageJson'];
-  let table = schema.createTable('completions').addColumn('id', 'text', (column) => column.primaryKey());
-  for (const name of text) table = table.addColumn(name, 'text', (column) => column.notNull());
-  await table
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .addColumn('expires', 'double precision')
-    .addColumn('user', 'text')
-    .addColumn('key', 'text')
-    .addColumn('stored', 'integer', (column) => column.notNull())
-    .execute();
-  await schema.createIndex('completions_expires').on('completions').column('expires').execute();
-  await schema.createIndex('completions_user').on('completions').column('user').execute();
-  await schema.createIndex('completions_stored').on('completions').columns(['stored', 'created']).execute();
 }
 
 /** One choice of a completion. */

@@ -1,5 +1,6 @@
 /** POST /v1/completions: a model continues texts. */
 import { Hono } from 'hono';
+import { keptAtOnce } from '../../disposables.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -37,9 +38,8 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     c.set('caller', caller);
     const served = await context.shelf.route(request.model, caller.user);
     const { tokenizer } = served.model;
-    let draft: ReturnType<typeof draftOf>;
-    try {
-      draft = draftOf(context, served, request, caller, {
+    const draft = keptAtOnce(served, () => {
+      const draft = draftOf(context, served, request, caller, {
         prefix: 'cmpl-',
         param: 'prompt',
         maxTokens: request.max_tokens,
@@ -47,14 +47,12 @@ export function textRoutes(context: ServeContext): Hono<Env> {
         prompts: promptsOf(request, served.model),
       });
       checkListed(draft.prompts, request, served.model.config);
-    } catch (error) {
-      served[Symbol.dispose]();
-      throw error;
-    }
+      return draft;
+    });
     for (const [name, value] of Object.entries(draft.headers)) c.header(name, value);
     const signal = requestSignal(context, c.req.raw.signal);
     const { start, prompts, choices } = draft;
-    const created = Math.floor(context.now() / 1000);
+    const created = Math.floor(context.clock() / 1000);
     const body = (choices: object[], more: object = {}) => ({
       id: start.id,
       object: 'text_completion',
@@ -71,25 +69,25 @@ export function textRoutes(context: ServeContext): Hono<Env> {
     let scored: ListedToken[][] | undefined;
     const logprobsOf = (index: number, from = 0) => {
       if (logprobs === undefined) return null;
-      const own = scored && from === 0 ? scored[promptOf(index)] : [];
+      const promptTokens = scored && from === 0 ? scored[promptOf(index)] : [];
       const offset = scored && from === 0 ? 0 : echoOf(index).length;
-      return legacyLogprobs(tokenizer, [...own, ...tokens[index].slice(from)], offset, request);
+      return legacyLogprobs(tokenizer, [...promptTokens, ...tokens[index].slice(from)], offset, request);
     };
 
     const finish = async (onToken: (index: number, token: QueuedToken) => void = () => {}) => {
-      using own = draft;
+      using drawing = draft;
       if (echo && logprobs !== undefined) {
         scored = await Promise.all(prompts.map((ids) => scorePrompt(served, ids, logprobs)));
       }
       const completions = writes
-        ? await draw(context, own, signal, (index, token) => {
+        ? await draw(context, drawing, signal, (index, token) => {
             tokens[index].push(token);
             onToken(index, token);
           })
         : tokens.map((_, index) => emptyCompletion(index));
       if (!writes) for (const hook of context.hooks.usage) await hook(start.key, usageOf(prompts, 0));
       const usage = usageOf(prompts, tokensOf(completions));
-      await recordText(context, request, own, completions, usage);
+      await recordText(context, request, drawing, completions, usage);
       return { completions, usage };
     };
 
@@ -133,7 +131,7 @@ async function recordText(
   await recordCompletion(context, {
     ...start,
     kind: 'text',
-    created: context.now(),
+    created: context.clock(),
     metadata: {},
     messages: prompts.map((ids) => ({ role: 'user', content: served.model.tokenizer.decode(ids) })),
     request,

@@ -101,8 +101,8 @@ export function openEpisodeSession(tasks: LanguageTasks, { seconds, next }: Epis
     const chosen = number ?? seed ?? next();
     const task = { ...tasks.tasks[chosen % tasks.tasks.length], ...more };
     state = { episode_id: episode_id ?? randomUUID(), step_count: 0 };
-    const own = environment;
-    const messages = checkedMessages(await within('reset', (signal) => own.reset(task, seed ?? chosen, signal)));
+    const current = environment;
+    const messages = checkedMessages(await within('reset', (signal) => current.reset(task, seed ?? chosen, signal)));
     isOver = false;
     return observation(observed(messages, { tools: toolsOf() }), { reward: undefined });
   };
@@ -110,8 +110,8 @@ export function openEpisodeSession(tasks: LanguageTasks, { seconds, next }: Epis
     if (isOver || !environment) {
       throw new HeedError(environment ? 'The episode is over: reset it.' : 'There is no episode yet: reset first.');
     }
-    const own = environment;
-    const result = checkedResult(await within('step', (signal) => own.step({ text, calls, ended: true }, signal)));
+    const current = environment;
+    const result = checkedResult(await within('step', (signal) => current.step({ text, calls, ended: true }, signal)));
     state = { ...state, step_count: state.step_count + 1 };
     isOver = result.done === true;
     return result;

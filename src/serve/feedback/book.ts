@@ -78,7 +78,7 @@ export interface FeedbackBook {
 }
 
 /** What the book needs of the server. */
-export type BookContext = Pick<ServeContext, 'folder' | 'database' | 'now' | 'defer'> &
+export type BookContext = Pick<ServeContext, 'folder' | 'database' | 'clock' | 'defer'> &
   Partial<Pick<ServeContext, 'hooks' | 'onNotice'>>;
 
 /** Opens the book. `store` is the address of the store of feedback; by default a file in the server's folder. */
@@ -86,7 +86,7 @@ export async function openBook(
   context: BookContext,
   store: string = join(context.folder, 'feedback.db'),
 ): Promise<FeedbackBook> {
-  const { database, now } = context;
+  const { database, clock } = context;
   const secret = secretIn(join(context.folder, 'feedback.secret'));
   const feedback = await openDatabase(store);
   context.defer(() => feedback.close());
@@ -145,7 +145,7 @@ export async function openBook(
         (stored) => judgmentFor(said, before, placeIn(stored) === Number(said.value === second) ? 'first' : 'second'),
       );
       const valueJson = JSON.stringify(said.value);
-      const at = now();
+      const at = clock();
       const owner = pseudonym(shown.record.user, shown.record.key);
       const row = { valueJson, item, place: placeIn(stored), updated: at, sequence: nextSequence };
       await database

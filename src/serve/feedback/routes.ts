@@ -42,12 +42,12 @@ export function feedbackRoutes(
   book: FeedbackBook,
   learner: () => Pick<Learner, 'wake' | 'without'> | undefined = () => undefined,
 ): FeedbackRoutes {
-  const { now, hooks, keepDays } = context;
-  const limitUser = createRateLimit({ perMinute: PER_MINUTE, message: 'Too much feedback by one user.', now });
+  const { clock, hooks, keepDays } = context;
+  const limitUser = createRateLimit({ perMinute: PER_MINUTE, message: 'Too much feedback by one user.', clock });
 
   hooks.headers.push(({ id, user, key }): Record<string, string> => {
     if (keepDays === 0) return {};
-    const expires = now() + keepDays * DAY;
+    const expires = clock() + keepDays * DAY;
     return { [TOKEN_HEADER]: book.tokens.issue({ completions: [id], user: book.pseudonym(user, key), expires }) };
   });
   hooks.forget.push(async (user) => {
@@ -102,11 +102,11 @@ export function feedbackRoutes(
             await record(body, user === undefined ? await book.ownerOf(body.completion_id) : book.pseudonym(user)),
           );
         }
-        const grant = book.tokens.read(token, now());
+        const grant = book.tokens.read(token, clock());
         if (!grant)
           throw new ApiError(401, 'The feedback token is not valid, or has expired.', { code: 'invalid_token' });
         if (user !== undefined) throw new ApiError(400, 'A feedback token says who the user is.', { param: 'user' });
-        const other = versus_token === undefined ? undefined : book.tokens.read(versus_token, now());
+        const other = versus_token === undefined ? undefined : book.tokens.read(versus_token, clock());
         const granted = [...grant.completions, ...(other?.user === grant.user ? other.completions : [])];
         for (const name of ['completion_id', 'versus'] as const) {
           const id = body[name]?.split('#')[0];

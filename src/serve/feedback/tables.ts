@@ -1,5 +1,4 @@
 /** The table of feedback: one row for each completion, user and kind. */
-import type { Kysely } from 'kysely';
 import type { FeedbackKind } from './feedback.ts';
 
 /** The table of feedback. */
@@ -28,29 +27,4 @@ export interface FeedbackTables {
     /** The place of this row among all that were written or changed: 1, 2, …; never used twice. */
     sequence: number;
   };
-}
-
-/** Creates the table. */
-export async function createFeedbackTable({ schema }: Kysely<unknown>): Promise<void> {
-  await schema
-    .createTable('feedback')
-    .addColumn('completion', 'text', (column) => column.notNull())
-    .addColumn('other', 'text', (column) => column.notNull())
-    .addColumn('user', 'text', (column) => column.notNull())
-    .addColumn('kind', 'text', (column) => column.notNull())
-    .addColumn('valueJson', 'text', (column) => column.notNull())
-    .addColumn('model', 'text', (column) => column.notNull())
-    .addColumn('version', 'text', (column) => column.notNull())
-    .addColumn('owner', 'text', (column) => column.notNull())
-    .addColumn('item', 'text', (column) => column.notNull())
-    .addColumn('place', 'integer', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .addColumn('updated', 'double precision', (column) => column.notNull())
-    .addColumn('sequence', 'integer', (column) => column.notNull())
-    .addPrimaryKeyConstraint('feedback_key', ['completion', 'other', 'user', 'kind'])
-    .execute();
-  await schema.createIndex('feedback_user').on('feedback').column('user').execute();
-  await schema.createIndex('feedback_owner').on('feedback').column('owner').execute();
-  await schema.createIndex('feedback_updated').on('feedback').columns(['model', 'updated']).execute();
-  await schema.createIndex('feedback_sequence').on('feedback').column('sequence').execute();
 }

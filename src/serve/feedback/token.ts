@@ -32,7 +32,7 @@ export interface FeedbackTokens {
   /** The token for a grant. */
   issue(grant: FeedbackGrant): string;
   /** The grant of a token; undefined if it was not issued here, was changed, or has expired. */
-  read(token: string, now?: number): FeedbackGrant | undefined;
+  read(token: string, time?: number): FeedbackGrant | undefined;
 }
 
 /** Whether a text claims to be a feedback token. */
@@ -46,17 +46,17 @@ export function createFeedbackTokens(secret: string): FeedbackTokens {
       const body = Buffer.from(JSON.stringify({ c: completions, u: user, e: expires })).toString('base64url');
       return `${PREFIX}${body}.${sign(body).toString('base64url')}`;
     },
-    read(token, now = Date.now()) {
+    read(token, time = Date.now()) {
       const [body, mac, ...rest] = token.slice(PREFIX.length).split('.');
       if (!isFeedbackToken(token) || !mac || rest.length > 0) return undefined;
-      const [own, theirs] = [sign(body), Buffer.from(mac, 'base64url')];
-      if (own.length !== theirs.length || !timingSafeEqual(own, theirs)) return undefined;
+      const [expected, theirs] = [sign(body), Buffer.from(mac, 'base64url')];
+      if (expected.length !== theirs.length || !timingSafeEqual(expected, theirs)) return undefined;
       const {
         c: completions,
         u: user,
         e: expires,
       } = grantSchema.parse(JSON.parse(Buffer.from(body, 'base64url').toString()));
-      return expires > now ? { completions, user, expires } : undefined;
+      return expires > time ? { completions, user, expires } : undefined;
     },
   };
 }

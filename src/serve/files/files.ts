@@ -7,7 +7,7 @@ import { ApiError } from '../errors.ts';
 import { checkLines, contentOf, pathOf, prefixedId, writeStream } from './storage.ts';
 import { type FileRow, type Purpose, purposes } from './table.ts';
 
-type Files = Pick<ServeContext, 'database' | 'folder' | 'now'>;
+type Files = Pick<ServeContext, 'database' | 'folder' | 'clock'>;
 
 /** Bytes of the longest file: OpenAI's limit. */
 export const LONGEST_FILE = 512 * 2 ** 20;
@@ -46,7 +46,7 @@ interface NewFile {
  * @throws ApiError 400 for a line that is not JSON; the content is then gone.
  */
 export async function keepFile(
-  { database, folder, now }: Files,
+  { database, folder, clock }: Files,
   id: string,
   bytes: number,
   { filename, purpose, seconds }: NewFile,
@@ -54,7 +54,7 @@ export async function keepFile(
   const path = pathOf(folder, id);
   try {
     const longest = purpose === 'fine-tune' ? await checkLines(path) : 0;
-    const created = now();
+    const created = clock();
     const expires = seconds === undefined ? null : created + 1000 * seconds;
     const row = { id, filename: basename(filename) || 'file', purpose, bytes, created, expires, longest };
     await database.insertInto('files').values(row).execute();
@@ -73,15 +73,15 @@ export async function addFile(files: Files, content: AsyncIterable<Uint8Array>, 
 }
 
 /** All files, the newest first, less those whose time is over. */
-export async function listFiles({ database, now }: Files): Promise<FileRow[]> {
+export async function listFiles({ database, clock }: Files): Promise<FileRow[]> {
   const rows = await database.selectFrom('files').selectAll().orderBy('created', 'desc').orderBy('id').execute();
-  return rows.filter(({ expires }) => expires === null || expires > now());
+  return rows.filter(({ expires }) => expires === null || expires > clock());
 }
 
 /** A file. @throws ApiError 404 if there is none of this id. */
-export async function findFile({ database, now }: Files, id: string, param = 'file_id'): Promise<FileRow> {
+export async function findFile({ database, clock }: Files, id: string, param = 'file_id'): Promise<FileRow> {
   const row = await database.selectFrom('files').selectAll().where('id', '=', id).executeTakeFirst();
-  if (row && (row.expires === null || row.expires > now())) return row;
+  if (row && (row.expires === null || row.expires > clock())) return row;
   throw new ApiError(404, `There is no file "${id}".`, { param, code: 'file_not_found' });
 }
 
@@ -96,9 +96,9 @@ export async function deleteFile(files: Files, id: string): Promise<void> {
 export const readFile = ({ folder }: Files, id: string): AsyncIterable<Uint8Array> => contentOf([pathOf(folder, id)]);
 
 /** Deletes files and uploads whose time is over. */
-export async function expireFiles({ database, folder, now }: Files): Promise<void> {
-  const files = await database.deleteFrom('files').where('expires', '<=', now()).returning('id').execute();
-  const over = database.selectFrom('uploads').select('id').where('expires', '<=', now());
+export async function expireFiles({ database, folder, clock }: Files): Promise<void> {
+  const files = await database.deleteFrom('files').where('expires', '<=', clock()).returning('id').execute();
+  const over = database.selectFrom('uploads').select('id').where('expires', '<=', clock());
   const parts = await database.deleteFrom('uploadParts').where('upload', 'in', over).returning('id').execute();
   for (const { id } of [...files, ...parts]) rmSync(pathOf(folder, id), { force: true });
 }

@@ -130,7 +130,7 @@ const missing = (name: string) =>
   new ApiError(400, `The form has no "${name}".`, { param: name, code: 'missing_required_parameter' });
 
 function uploadRoutes(context: ServeContext): Hono<Env> {
-  const { database, folder, now } = context;
+  const { database, folder, clock } = context;
   const find = async (id: string): Promise<UploadRow & { file: string | null }> => {
     const row = await database.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst();
     if (row) return row;
@@ -138,7 +138,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
   };
   const pending = async (id: string) => {
     const upload = await find(id);
-    const { status } = uploadOf(upload, now());
+    const { status } = uploadOf(upload, clock());
     if (status === 'pending') return upload;
     throw new ApiError(400, `The upload "${id}" is ${status}.`, { param: 'upload_id', code: `upload_${status}` });
   };
@@ -154,7 +154,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
   return new Hono<Env>()
     .post('/', begin, async (c) => {
       const { filename, purpose, bytes, expires_after } = c.req.valid('json');
-      const created = now();
+      const created = clock();
       const upload: UploadRow = {
         id: prefixedId('upload_'),
         filename,
@@ -167,7 +167,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
         fileSeconds: expires_after?.seconds ?? null,
       };
       await database.insertInto('uploads').values(upload).execute();
-      return c.json(uploadOf(upload, now()));
+      return c.json(uploadOf(upload, clock()));
     })
     .post('/:id/parts', addPart, async (c) => {
       const upload = await pending(c.req.param('id'));
@@ -208,22 +208,22 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const { filename, purpose, fileSeconds } = upload;
       const file = await keepFile(context, id, total, { filename, purpose, seconds: fileSeconds ?? undefined });
       const completed = await end(upload, { status: 'completed', file: file.id });
-      return c.json({ ...uploadOf(completed, now()), file: fileOf(file) });
+      return c.json({ ...uploadOf(completed, clock()), file: fileOf(file) });
     })
     .post('/:id/cancel', route({ summary: 'Give an upload up', scope: 'train' }), async (c) => {
       const upload = await pending(c.req.param('id'));
-      return c.json(uploadOf(await end(upload, { status: 'cancelled' }), now()));
+      return c.json(uploadOf(await end(upload, { status: 'cancelled' }), clock()));
     });
 
   async function keepPart(upload: string, { content }: FormPart) {
     const id = prefixedId('part_');
     const { bytes } = await writeStream(pathOf(folder, id), content, LONGEST_PART);
-    return { id, upload, bytes, created: now() };
+    return { id, upload, bytes, created: clock() };
   }
 }
 
 /** An upload as the API returns it. */
-const uploadOf = ({ id, bytes, created, expires, filename, purpose, status }: UploadRow, now: number) => ({
+const uploadOf = ({ id, bytes, created, expires, filename, purpose, status }: UploadRow, time: number) => ({
   id,
   object: 'upload' as const,
   bytes,
@@ -231,5 +231,5 @@ const uploadOf = ({ id, bytes, created, expires, filename, purpose, status }: Up
   expires_at: Math.floor(expires / 1000),
   filename,
   purpose,
-  status: status === 'pending' && expires <= now ? ('expired' as const) : status,
+  status: status === 'pending' && expires <= time ? ('expired' as const) : status,
 });

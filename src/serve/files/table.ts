@@ -1,5 +1,5 @@
 /** The tables of files, and of uploads in parts. */
-import type { Kysely, Selectable } from 'kysely';
+import type { Selectable } from 'kysely';
 
 /** What files are for. */
 export const purposes = [
@@ -53,36 +53,3 @@ export interface FileTables {
 export type FileRow = Selectable<FileTables['files']>;
 /** An upload in parts. */
 export type UploadRow = Selectable<FileTables['uploads']>;
-
-/** Creates the tables. */
-export async function createFiles({ schema }: Kysely<unknown>): Promise<void> {
-  await schema
-    .createTable('files')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('filename', 'text', (column) => column.notNull())
-    .addColumn('purpose', 'text', (column) => column.notNull())
-    .addColumn('bytes', 'double precision', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .addColumn('expires', 'double precision')
-    .addColumn('longest', 'double precision', (column) => column.notNull())
-    .execute();
-  await schema
-    .createTable('uploads')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('filename', 'text', (column) => column.notNull())
-    .addColumn('purpose', 'text', (column) => column.notNull())
-    .addColumn('bytes', 'double precision', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .addColumn('expires', 'double precision', (column) => column.notNull())
-    .addColumn('status', 'text', (column) => column.notNull())
-    .addColumn('file', 'text')
-    .addColumn('fileSeconds', 'double precision')
-    .execute();
-  await schema
-    .createTable('uploadParts')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('upload', 'text', (column) => column.notNull())
-    .addColumn('bytes', 'double precision', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .execute();
-}

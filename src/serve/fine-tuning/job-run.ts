@@ -65,7 +65,7 @@ export class JobRun {
   estimate(): number | undefined {
     const [began, steps, step] = [this.#began, this.#steps, this.#step];
     if (!began || steps === undefined || step === undefined || step === began.step) return undefined;
-    const time = this.#context.now();
+    const time = this.#context.clock();
     return time + ((time - began.time) / (step - began.step)) * (steps - step);
   }
 
@@ -140,7 +140,7 @@ export class JobRun {
     if (message.kind !== 'metrics' || message.row.step === 0) return;
     const { step } = message.row;
     this.#step = step;
-    this.#began ??= { time: this.#context.now(), step };
+    this.#began ??= { time: this.#context.clock(), step };
     const [fault] = this.#faults;
     const unread = this.#faults.splice(0).length;
     if (unread > 0)

@@ -103,7 +103,7 @@ class JobQueue {
       const run = this.#running.get(id);
       if (run) run.after = 'cancelled';
       await this.#records.say(id, 'Fine-tuning job cancelled');
-      await this.#records.update(id, { status: 'cancelled', finished: this.#context.now() });
+      await this.#records.update(id, { status: 'cancelled', finished: this.#context.clock() });
       run?.kill();
       dropData(this.#context.folder, id);
     });
@@ -246,7 +246,7 @@ class JobQueue {
     await this.#records.update(id, {
       status: 'failed',
       errorJson: JSON.stringify(error),
-      finished: this.#context.now(),
+      finished: this.#context.clock(),
     });
     dropData(this.#context.folder, id);
   }

@@ -29,9 +29,9 @@ export async function planJob(
   const { config } = readShape(await modelFolder(source));
   // a token is at least a byte of a line
   const length = Math.max(2, Math.min(longest, 1024, config.maxPositions));
-  const { command, options: own } = trainingPlan(job.method, 1, { heldOut: false });
-  const tokens = (own.maxTokens as number | undefined) ?? 96;
-  const of = (method: 'full' | 'lora') =>
+  const { command, options: planned } = trainingPlan(job.method, 1, { heldOut: false });
+  const tokens = (planned.maxTokens as number | undefined) ?? 96;
+  const planFor = (method: 'full' | 'lora') =>
     plan({
       model: source,
       algorithm: command,
@@ -40,12 +40,12 @@ export async function planJob(
       reward: 'function',
       length: length > tokens + 1 ? length : Math.min(config.maxPositions, tokens + 64),
       device: memory,
-      rows: (own.part as number | undefined) ?? (own.rows as number | undefined),
+      rows: (planned.part as number | undefined) ?? (planned.rows as number | undefined),
       ...(job.method.type === 'reinforcement' && { maxTokens: Math.min(tokens, config.maxPositions - 2) }),
     });
-  const full = await of('full');
+  const full = await planFor('full');
   const rank = full.parameters > LARGEST_FULL ? RANK : 0;
-  const estimate = rank > 0 ? await of('lora') : full;
+  const estimate = rank > 0 ? await planFor('lora') : full;
   if (estimate.fits) return { memory: estimate.total, rank };
   const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
   const roles = estimate.roles.map(({ name, bytes }) => `${name} ${gib(bytes)}`).join(', ');

@@ -139,7 +139,7 @@ export function trainingPlan(method: JobMethod, rows: number, { heldOut }: { hel
       };
     }
     case 'reinforcement': {
-      const { n_epochs, batch_size, learning_rate_multiplier, ...own } = method.reinforcement.hyperparameters;
+      const { n_epochs, batch_size, learning_rate_multiplier, ...parameters } = method.reinforcement.hyperparameters;
       const batch = Math.min(rows, number(batch_size, 16));
       const epochs = number(n_epochs, Math.ceil((STEPS * batch) / rows));
       const steps = Math.ceil((rows * epochs) / batch);
@@ -150,10 +150,10 @@ export function trainingPlan(method: JobMethod, rows: number, { heldOut }: { hel
           steps,
           batch,
           ...factor(learning_rate_multiplier),
-          completions: Math.max(2, Math.round(4 * number(own.compute_multiplier, 1))),
-          evaluations: own.eval_interval === 'auto' ? 5 : Math.ceil(steps / own.eval_interval),
-          ...(own.max_completion_tokens !== 'auto' && { maxTokens: own.max_completion_tokens }),
-          evaluation: { count: number(own.eval_samples, 128) },
+          completions: Math.max(2, Math.round(4 * number(parameters.compute_multiplier, 1))),
+          evaluations: parameters.eval_interval === 'auto' ? 5 : Math.ceil(steps / parameters.eval_interval),
+          ...(parameters.max_completion_tokens !== 'auto' && { maxTokens: parameters.max_completion_tokens }),
+          evaluation: { count: number(parameters.eval_samples, 128) },
         },
       };
     }

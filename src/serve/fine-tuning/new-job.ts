@@ -49,7 +49,7 @@ export async function newJobRow(
     status: 'validating_files',
     model: job.model,
     ...planned,
-    created: context.now(),
+    created: context.clock(),
     finished: null,
     methodJson: JSON.stringify(job.method),
     trainingJson: null,

@@ -38,7 +38,7 @@ export interface JobRecords {
 const LONGEST_WAIT = 1000;
 
 /** The records of the jobs in a server's database. */
-export function openRecords({ database, now, signal }: ServeContext): JobRecords {
+export function openRecords({ database, clock, signal }: ServeContext): JobRecords {
   const waiting = new Set<() => void>();
   const notify = () => {
     for (const wake of [...waiting]) wake();
@@ -58,7 +58,7 @@ export function openRecords({ database, now, signal }: ServeContext): JobRecords
       const event = {
         id: prefixedId('ftevent-'),
         job,
-        created: now(),
+        created: clock(),
         level: 'info',
         message,
         type: 'message',

@@ -26,7 +26,7 @@ export async function keepCheckpoint(
   job: JobRow,
   { step, folder }: { step: number; folder: string },
 ): Promise<void> {
-  const { database, shelf, now } = context;
+  const { database, shelf, clock } = context;
   const id = `ftckpt_${job.id.slice(6)}${step}`;
   const model = `${nameOf(job)}:ckpt-step-${step}`;
   const row = readMetrics(job.run).findLast((metrics) => metrics.step === step);
@@ -34,7 +34,7 @@ export async function keepCheckpoint(
   await addModel(context, job, model, folder);
   await database
     .insertInto('jobCheckpoints')
-    .values({ id, job: job.id, step, model, folder, metricsJson, created: now() })
+    .values({ id, job: job.id, step, model, folder, metricsJson, created: clock() })
     .onConflict((conflict) => conflict.column('id').doNothing())
     .execute();
   const event = { id: `ftevent-${job.id.slice(6)}-checkpoint-${step}` };
@@ -66,7 +66,7 @@ export async function keepResults(
     status: 'succeeded',
     fineTunedModel: name,
     resultFile: file.id,
-    finished: context.now(),
+    finished: context.clock(),
     trainedTokens: trainedTokens(rows),
   });
 }

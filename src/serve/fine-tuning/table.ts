@@ -1,5 +1,5 @@
 /** The tables of fine-tuning jobs, their events and checkpoints. */
-import type { Kysely, Selectable } from 'kysely';
+import type { Selectable } from 'kysely';
 
 /** The states of a job, in OpenAI's words; a paused one goes on when it is resumed. */
 export type JobStatus = 'validating_files' | 'queued' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
@@ -65,40 +65,3 @@ export type JobRow = Selectable<JobTables['jobs']>;
 export type EventRow = Selectable<JobTables['jobEvents']>;
 /** A checkpoint of a job. */
 export type CheckpointRow = Selectable<JobTables['jobCheckpoints']>;
-
-/** Creates the tables. */
-export async function createJobs({ schema }: Kysely<unknown>): Promise<void> {
-  let jobs = schema.createTable('jobs').addColumn('id', 'text', (column) => column.primaryKey());
-  for (const name of ['status', 'model', 'methodJson', 'trainingFile', 'run']) {
-    jobs = jobs.addColumn(name, 'text', (column) => column.notNull());
-  }
-  for (const name of ['seed', 'memory', 'rank', 'created']) {
-    jobs = jobs.addColumn(name, 'double precision', (column) => column.notNull());
-  }
-  for (const name of ['finished', 'trainedTokens']) jobs = jobs.addColumn(name, 'double precision');
-  const texts = ['trainingJson', 'validationFile', 'suffix', 'metadataJson', 'key', 'errorJson', 'fineTunedModel'];
-  for (const name of [...texts, 'resultFile']) jobs = jobs.addColumn(name, 'text');
-  await jobs.execute();
-  await schema
-    .createTable('jobEvents')
-    .addColumn('number', 'integer', (column) => column.primaryKey().autoIncrement())
-    .addColumn('id', 'text', (column) => column.notNull().unique())
-    .addColumn('job', 'text', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .addColumn('level', 'text', (column) => column.notNull())
-    .addColumn('message', 'text', (column) => column.notNull())
-    .addColumn('type', 'text', (column) => column.notNull())
-    .addColumn('dataJson', 'text')
-    .execute();
-  await schema.createIndex('jobEvents_job').on('jobEvents').columns(['job', 'number']).execute();
-  await schema
-    .createTable('jobCheckpoints')
-    .addColumn('id', 'text', (column) => column.primaryKey())
-    .addColumn('job', 'text', (column) => column.notNull())
-    .addColumn('step', 'integer', (column) => column.notNull())
-    .addColumn('model', 'text', (column) => column.notNull())
-    .addColumn('folder', 'text', (column) => column.notNull())
-    .addColumn('metricsJson', 'text', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .execute();
-}

@@ -152,8 +152,8 @@ export function graderReward(
       await severally(completions.length, AT_ONCE, signal, async (i, either) => {
         const { text, row } = completions[i];
         const { reward, errors } = await opened.grade({ sample: sampleOf(text), item: row }, either);
-        const own = errors.find(({ fault }) => !ofSample.has(fault));
-        if (own) throw own;
+        const graderError = errors.find(({ fault }) => !ofSample.has(fault));
+        if (graderError) throw graderError;
         rewards[i] = reward;
         if (errors.length === 0) return;
         failed.push(errors[0]);

@@ -59,8 +59,8 @@ function valueAt(path: readonly string[], graded: Graded): unknown {
   for (const step of path) {
     if (typeof value !== 'object' || value === null || !Object.hasOwn(value, step)) {
       // what the model wrote is its own fault; what the row lacks is the grader's
-      const own = namespace === 'sample' && first === 'output_json';
-      throw own
+      const ofSample = namespace === 'sample' && first === 'output_json';
+      throw ofSample
         ? new GraderError('sample_parse_error', `The sample is not JSON that has "${path.slice(2).join('.')}".`)
         : new GraderError('invalid_variable_error', `There is no {{ ${path.join('.')} }}.`, {
             hint: namespace === 'item' ? 'Each row needs this field.' : 'A sample has output_text and output_json.',

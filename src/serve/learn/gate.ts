@@ -6,7 +6,7 @@
  * there is one, adds a win rate by a judge or a reward. The other checks are bounds on how far the version has moved.
  */
 import { signals } from '../../align/diagnosis/signals.ts';
-import { grouped } from '../../feedback/quality/grouped.ts';
+import { grouped } from '../../grouped.ts';
 import { bootstrap, type Interval } from '../../run/intervals.ts';
 import { errorsAbove } from './gate-level.ts';
 
@@ -92,7 +92,7 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
   const earlier = heldOut.filter((one) => one.earlier);
   const vouched = earlier.length >= rule.heldOut;
   const agreement = agreementOf(vouched ? earlier : heldOut);
-  const own = agreementOf(vouched ? heldOut.filter((one) => !one.earlier) : []);
+  const newer = agreementOf(vouched ? heldOut.filter((one) => !one.earlier) : []);
   /** The lower bound at the rule's level: the 95 % interval, as much wider. */
   const lowest = ({ share, interval: [low] }: Share) => share - ((share - low) * errorsAbove(rule.level)) / 1.96;
   const above = (measure: Share) => lowest(measure) > rule.winRate;
@@ -111,14 +111,14 @@ export function checkVersion(measures: GateMeasures, rule: GateRule): GateResult
       harmful: enough && below(agreement),
       text: enough ? `agreement ${figures(agreement)}` : `${agreement.n} held-out judgments, needed ${rule.heldOut}`,
     },
-    ...(own.n >= rule.heldOut
+    ...(newer.n >= rule.heldOut
       ? [
           {
             name: "held-out feedback of the version's own time",
             measured: true,
-            passed: !below(own),
-            harmful: below(own),
-            text: `agreement ${own.share.toFixed(3)}, at most ${own.interval[1].toFixed(3)}, needed above ${rule.winRate}`,
+            passed: !below(newer),
+            harmful: below(newer),
+            text: `agreement ${newer.share.toFixed(3)}, at most ${newer.interval[1].toFixed(3)}, needed above ${rule.winRate}`,
           },
         ]
       : []),

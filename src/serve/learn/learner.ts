@@ -129,7 +129,7 @@ class ModelLearner implements Learner {
 
   constructor(parts: LearnerParts) {
     this.#parts = parts;
-    this.#started = parts.context.now();
+    this.#started = parts.context.clock();
   }
 
   versions(): Version[] {
@@ -229,7 +229,7 @@ class ModelLearner implements Learner {
     const { mostPerUser } = policy;
     const count = await judgmentsSince(context.database, model.name, { after, mostPerUser });
     if (count >= policy.judgments) return true;
-    const waited = context.now() - Math.max(this.#started, ...tried.map(({ created }) => created));
+    const waited = context.clock() - Math.max(this.#started, ...tried.map(({ created }) => created));
     return policy.hours !== undefined && waited >= policy.hours * HOUR && count >= policy.least;
   }
 
@@ -244,7 +244,7 @@ class ModelLearner implements Learner {
     try {
       // rows of a version that the gate did not decide about are used again; those of others are not
       const windows = windowsOf(list.rows);
-      const prepared = await prepareVersion(book, model.name, policy, { ...windows, now: context.now() });
+      const prepared = await prepareVersion(book, model.name, policy, { ...windows, time: context.clock() });
       if (!prepared || deletions !== this.#deletions) return false;
       await this.#trainAndCheck(await this.#begin(prepared), training);
       return true;
@@ -258,7 +258,7 @@ class ModelLearner implements Learner {
     const { context, policy, list, model, runs } = this.#parts;
     const number = await list.nextNumber();
     const name = `${model.name}@${number}`;
-    const digest = createHash('sha256').update(`${name} ${context.now()}`).digest('hex').slice(0, 8);
+    const digest = createHash('sha256').update(`${name} ${context.clock()}`).digest('hex').slice(0, 8);
     const version = await list.add({
       number,
       name,
@@ -360,7 +360,7 @@ class ModelLearner implements Learner {
       await list.change((rows) => promoteChanges(canary, rows, reason));
       return true;
     }
-    const isLate = context.now() - canary.changed >= policy.canary.days * DAY;
+    const isLate = context.clock() - canary.changed >= policy.canary.days * DAY;
     if (verdict === 'continue' && !isLate) return list.inState('canary')?.number !== canary.number;
     await this.#takeBack(
       canary,

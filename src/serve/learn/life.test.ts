@@ -83,7 +83,12 @@ class Life {
       this.#time += this.tick;
       return this.#time;
     };
-    const shelf = await createShelf(database, [['tiny', tiny]], { queue: {}, memory: 1, now, onNotice: () => {} });
+    const shelf = await createShelf(database, [['tiny', tiny]], {
+      queue: {},
+      memory: 1,
+      clock: now,
+      onNotice: () => {},
+    });
     // which version answers is known without loading it
     const redirect: typeof shelf.redirect = (choose) => {
       this.#versionFor = (name) => choose('tiny', name);
@@ -102,7 +107,7 @@ class Life {
       signal: this.#closing.signal,
       defer: (end) => void this.#ends.push(end),
       isDraining: () => false,
-      now,
+      clock: now,
     };
     this.#book = await openBook(this.#context);
     this.learner = await openLearner(this.#context, this.#book, policy, join(this.#folder, 'runs'), (job) =>
@@ -135,7 +140,7 @@ class Life {
       kind: 'chat',
       model: 'tiny',
       version: this.#versionFor(name),
-      created: this.#context.now(),
+      created: this.#context.clock(),
       user: name,
       key: undefined,
       metadata: {},

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { PreferenceRow, UnpairedPreferenceRow } from '../../data/rows.ts';
-import { grouped } from '../../feedback/quality/grouped.ts';
+import { grouped } from '../../grouped.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Feedback, type FeedbackWeights, opinionOfAll } from '../feedback/feedback.ts';
 

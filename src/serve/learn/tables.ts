@@ -1,5 +1,4 @@
 /** The table of versions: every model that was trained from feedback, with what it came from and what became of it. */
-import type { Kysely } from 'kysely';
 
 /** What can become of a version. */
 export const versionStates = ['training', 'gated out', 'canary', 'serving', 'rolled back', 'retired'] as const;
@@ -29,24 +28,4 @@ export interface VersionTables {
     /** What the gate found; null before it. */
     gateJson: string | null;
   };
-}
-
-/** Creates the table. */
-export async function createVersions({ schema }: Kysely<unknown>): Promise<void> {
-  await schema
-    .createTable('versions')
-    .addColumn('number', 'integer', (column) => column.primaryKey())
-    .addColumn('model', 'text', (column) => column.notNull())
-    .addColumn('name', 'text', (column) => column.notNull().unique())
-    .addColumn('parent', 'integer')
-    .addColumn('state', 'text', (column) => column.notNull())
-    .addColumn('reason', 'text', (column) => column.notNull())
-    .addColumn('created', 'double precision', (column) => column.notNull())
-    .addColumn('changed', 'double precision', (column) => column.notNull())
-    .addColumn('run', 'text', (column) => column.notNull())
-    .addColumn('method', 'text', (column) => column.notNull())
-    .addColumn('dataJson', 'text', (column) => column.notNull())
-    .addColumn('settingsJson', 'text', (column) => column.notNull())
-    .addColumn('gateJson', 'text')
-    .execute();
 }

@@ -1,6 +1,6 @@
 /** Counts of new feedback: what brings a training about, and what decides about a canary. */
 import type { Kysely } from 'kysely';
-import { grouped } from '../../feedback/quality/grouped.ts';
+import { grouped } from '../../grouped.ts';
 import type { ServeDatabase } from '../database.ts';
 import { opinionOfAll } from '../feedback/feedback.ts';
 import type { Tally } from './canary.ts';

@@ -186,8 +186,8 @@ async function logRatios(
     const scorer = scope.use(createCompletionScorer(config, parameters.values, layout));
     return (await scorer.run(completions)).map((logProbs) => logProbs.reduce((a, b) => a + b, 0));
   };
-  const [then, now] = [await sumsOf(before), await sumsOf(after)];
-  return then.map((log, i) => now[i] - log);
+  const [then, tuned] = [await sumsOf(before), await sumsOf(after)];
+  return then.map((log, i) => tuned[i] - log);
 }
 
 /** The implicit rewards of what held-out users judged. What does not fit into the model is left out. */

@@ -9,7 +9,7 @@ import { type VersionChange, type VersionRow, versionsOf } from './versions.ts';
 export type NewVersion = Pick<VersionRow, 'number' | 'name' | 'run' | 'method' | 'reason' | 'data' | 'settings'>;
 
 /** What a list needs of the server. */
-type ListContext = Pick<ServeContext, 'database' | 'now' | 'onNotice'>;
+type ListContext = Pick<ServeContext, 'database' | 'clock' | 'onNotice'>;
 
 /** All versions of a model, the oldest first. Changes happen one after another, each whole or not at all. */
 export class VersionList {
@@ -50,8 +50,8 @@ export class VersionList {
 
   /** Adds a version in the state `training`. Its parent is the version that serves when its turn comes. */
   add({ data, settings, ...version }: NewVersion): Promise<VersionRow> {
-    const { database, now } = this.#context;
-    const at = now();
+    const { database, clock } = this.#context;
+    const at = clock();
     return this.#inTurn(async () => {
       await database
         .insertInto('versions')
@@ -90,7 +90,7 @@ export class VersionList {
   #write(transaction: Kysely<ServeDatabase>, { version, state, reason, gate }: VersionChange) {
     return transaction
       .updateTable('versions')
-      .set({ state, reason, changed: this.#context.now(), ...(gate && { gateJson: JSON.stringify(gate) }) })
+      .set({ state, reason, changed: this.#context.clock(), ...(gate && { gateJson: JSON.stringify(gate) }) })
       .where('number', '=', version.number)
       .execute();
   }

@@ -23,9 +23,9 @@ export async function prepareVersion(
   book: FeedbackBook,
   model: string,
   policy: LearnPolicy,
-  { since, proven, now }: { since: number; proven: readonly Window[]; now: number },
+  { since, proven, time }: { since: number; proven: readonly Window[]; time: number },
 ): Promise<PreparedVersion | undefined> {
-  const given = await book.read(model, now - policy.days * DAY);
+  const given = await book.read(model, time - policy.days * DAY);
   const isHeld = ({ user }: { user: string }) => isHeldOut(user, policy.heldOut, policy.seed);
   const held = given.filter(isHeld);
   const fresh = given.filter((one) => !isHeld(one) && one.sequence > since);

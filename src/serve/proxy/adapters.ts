@@ -23,7 +23,7 @@ export interface UpstreamAdapters {
 
 /** Loads adapters into the provider at a base URL. `key` is the provider's. */
 export function createUpstreamAdapters(
-  { shelf, onNotice, now }: Pick<ServeContext, 'shelf' | 'onNotice' | 'now'>,
+  { shelf, onNotice, clock }: Pick<ServeContext, 'shelf' | 'onNotice' | 'clock'>,
   upstream: string,
   key: () => string | undefined,
 ): UpstreamAdapters {
@@ -46,11 +46,11 @@ export function createUpstreamAdapters(
   return {
     async serves(name) {
       const known = loading.get(name);
-      if (known && !(known.failed && now() - known.at > AGAIN)) return known.loaded;
+      if (known && !(known.failed && clock() - known.at > AGAIN)) return known.loaded;
       const folder = shelf.get(name)?.folder;
       const adapter = folder ? await adapterFolder(folder).catch(() => undefined) : undefined;
       if (adapter === undefined) return false;
-      const entry = { loaded: load(name, adapter), at: now(), failed: false };
+      const entry = { loaded: load(name, adapter), at: clock(), failed: false };
       entry.loaded = entry.loaded.catch((error: unknown) => {
         entry.failed = true;
         onNotice(`"${name}" is served here, because the provider has not loaded its adapter: ${messageOf(error)}`);

@@ -50,8 +50,8 @@ export async function* exportServed(input: ExportInput = {}): AsyncGenerator<Row
   const database = await openServeDatabase(path);
   const ends: (() => void | Promise<void>)[] = [() => database.destroy()];
   try {
-    const now = () => Date.now();
-    const book = await openBook({ folder, database, now, defer: (end) => void ends.push(end) }, feedback);
+    const clock = () => Date.now();
+    const book = await openBook({ folder, database, clock, defer: (end) => void ends.push(end) }, feedback);
     const models = await database
       .selectFrom('completions')
       .select('model')

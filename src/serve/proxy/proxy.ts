@@ -74,7 +74,7 @@ export function proxyRoutes(
   context: ServeContext,
   { upstream, upstreamKey, upstreamAdapters, rules }: ProxyOptions,
 ): Hono<Env> {
-  const { shelf, now } = context;
+  const { shelf, clock } = context;
   const recorder = createRecorder(context);
   const adapters = upstreamAdapters
     ? createUpstreamAdapters(context, upstream, () => process.env[upstreamKey])
@@ -90,11 +90,11 @@ export function proxyRoutes(
     if (asked !== undefined && shelf.get(asked)) return next();
     const headers: Record<string, string> = { 'accept-encoding': 'identity' };
     for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers[name] = value;
-    const own = process.env[upstreamKey];
+    const secret = process.env[upstreamKey];
     // without keys of its own, the server passes on that of the caller
-    const authorization = own ? `Bearer ${own}` : key === undefined ? c.req.header('authorization') : undefined;
+    const authorization = secret ? `Bearer ${secret}` : key === undefined ? c.req.header('authorization') : undefined;
     if (authorization) headers.authorization = authorization;
-    const began = now();
+    const began = clock();
     const { search } = new URL(c.req.url);
     const response = await sendToProvider(`${upstream}${path}${search}`, {
       method: c.req.method,
@@ -126,7 +126,7 @@ export function proxyRoutes(
     const exchange = { request, path, status, began, user, key, session: c.req.header('heed-session'), rules };
     /** Leaves it to the recorder what to make of a response. */
     const record = (id: string, pieces: Iterable<unknown>) => {
-      const milliseconds = now() - began;
+      const milliseconds = clock() - began;
       recorder.add(id, () => recordOf(context, id, pieces, { ...exchange, milliseconds }));
     };
     const hooked = (id: string) => {

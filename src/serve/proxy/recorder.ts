@@ -73,18 +73,18 @@ export function createRecorder(context: ServeContext): Recorder {
       const written = new Promise<void>((resolve) => {
         end = resolve;
       });
-      const own = underWay.get(id) ?? new Set();
-      underWay.set(id, own);
+      const waitingHere = underWay.get(id) ?? new Set();
+      underWay.set(id, waitingHere);
       const waiting: Waiting = {
         make,
         written,
         end() {
-          own.delete(waiting);
-          if (own.size === 0) underWay.delete(id);
+          waitingHere.delete(waiting);
+          if (waitingHere.size === 0) underWay.delete(id);
           end();
         },
       };
-      own.add(waiting);
+      waitingHere.add(waiting);
       queue.push(waiting);
       if (!running) void run();
     },

@@ -33,8 +33,8 @@ const itemId = (prefix: 'msg' | 'fc', response: string, place = '') =>
 
 /** The response that an output item belongs to; undefined if the id is none of an output item. */
 export function responseOfItem(id: string): string | undefined {
-  const [, own] = /^(?:msg|fc)_([0-9a-f]{32})(?:_\d+)?$/.exec(id) ?? [];
-  return own && `${RESPONSE}${own}`;
+  const [, response] = /^(?:msg|fc)_([0-9a-f]{32})(?:_\d+)?$/.exec(id) ?? [];
+  return response && `${RESPONSE}${response}`;
 }
 
 const textOf = (content: InputContent): string =>

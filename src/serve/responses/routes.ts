@@ -91,7 +91,7 @@ function createConversations(context: ServeContext) {
   /** All messages of the conversation, and the request of a chat completion that goes on with it. */
   const chatOf = async (request: Pick<ResponseRequest, Shared> & Partial<ResponseRequest>, caller: Caller) => {
     const { previous_response_id: previous, instructions } = request;
-    const own = messagesOf(await resolved(request.input, caller));
+    const input = messagesOf(await resolved(request.input, caller));
     const before =
       previous === undefined
         ? []
@@ -101,7 +101,7 @@ function createConversations(context: ServeContext) {
     const messages = [
       ...(instructions === undefined ? [] : [{ role: 'system', content: instructions }]),
       ...before,
-      ...own,
+      ...input,
     ];
     if (messages.length === 0) throw new ApiError(400, 'The request has no input.', { param: 'input' });
     return parseBody(chatRequestSchema, chatRequestOf(request, messages));
@@ -112,7 +112,7 @@ function createConversations(context: ServeContext) {
 
 /** The routes of responses. A key sees its own, one with the scope `admin` all. */
 export function responseRoutes(context: ServeContext): Hono<Env> {
-  const { database, keepDays, now } = context;
+  const { database, keepDays, clock } = context;
   const { responseIn, chatOf } = createConversations(context);
   return new Hono<Env>()
     .post('/responses', create, async (c) => {
@@ -126,7 +126,7 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
       const signal = requestSignal(context, c.req.raw.signal);
       // what nobody asked to store is kept as long as all completions are
       const store = request.store ?? keepDays > 0;
-      const parameters: ResponseParameters = { ...rest, store, began: now() };
+      const parameters: ResponseParameters = { ...rest, store, began: clock() };
       const options = { extra: { response: parameters }, expires: request.store !== true };
       const finish = (onToken?: Parameters<typeof finishChat>[4]) =>
         finishChat(context, { ...chat, store }, draft, signal, onToken, options);

@@ -62,7 +62,7 @@ export interface Checkpoints {
 }
 
 /** The checkpoints in a folder. Expired ones are deleted as they are met. */
-export function openCheckpoints(folder: string, now: () => number): Checkpoints {
+export function openCheckpoints(folder: string, clock: () => number): Checkpoints {
   // a colon is no part of a file's name on every system
   const folderOf = ({ model, kind, name }: CheckpointPath) => join(folder, model.replaceAll(':', '.'), kind, name);
   const remove = (at: CheckpointPath) => rmSync(folderOf(at), { recursive: true, force: true });
@@ -71,7 +71,7 @@ export function openCheckpoints(folder: string, now: () => number): Checkpoints 
     const path = folderOf(at);
     if (!existsSync(join(path, CARD))) return undefined;
     const card = cardSchema.parse(JSON.parse(readFileSync(join(path, CARD), 'utf8')));
-    if (card.expires !== undefined && card.expires <= now()) {
+    if (card.expires !== undefined && card.expires <= clock()) {
       remove(at);
       return undefined;
     }

@@ -21,11 +21,11 @@ import { weightRoutes } from './weight-routes.ts';
 
 /** The routes of Tinker's API. */
 export function tinkerRoutes(context: ServeContext): Hono<Env> {
-  const { now, onNotice } = context;
+  const { clock, onNotice } = context;
   const parts: TinkerParts = {
     context,
     sessions: createSessions(context),
-    checkpoints: openCheckpoints(join(context.folder, 'tinker'), now),
+    checkpoints: openCheckpoints(join(context.folder, 'tinker'), clock),
     futures: createFutures(context.isDraining, (error) =>
       onNotice(`Tinker: ${error instanceof Error ? error.stack : error}`),
     ),

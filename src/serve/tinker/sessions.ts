@@ -1,6 +1,7 @@
 /** Sessions of clients, with the models that they train and what they sample from. */
 import { randomInt, randomUUID } from 'node:crypto';
 import { copyOf } from '../../align/training/trainable.ts';
+import { keptAtOnce } from '../../disposables.ts';
 import type { LoraConfig } from '../../tinker/protocol.ts';
 import type { ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -52,7 +53,7 @@ const SILENCE = 30 * 60_000; // ms without a sign of life, after which a session
 const SNAPSHOTS = 8; // unnamed ones of a session: a loop of training makes one at each step
 
 /** Makes an empty list of sessions; it ends with the server. */
-export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
+export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) {
   const sessions = new Map<string, Session>();
 
   const end = ({ id, models, samplers }: Session) => {
@@ -73,7 +74,7 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
         code: 'session_not_found',
       });
     }
-    session.seen = now();
+    session.seen = clock();
     return session;
   };
 
@@ -88,19 +89,19 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
     /** Begins a session. Those that are silent for long end. */
     begin(): string {
       for (const session of [...sessions.values()]) {
-        if (session.seen > now() - SILENCE) continue;
+        if (session.seen > clock() - SILENCE) continue;
         onNotice(`Tinker's session ${session.id} is silent: its models are forgotten.`);
         end(session);
       }
       const id = randomUUID();
-      sessions.set(id, { id, seen: now(), models: new Map(), samplers: new Map() });
+      sessions.set(id, { id, seen: clock(), models: new Map(), samplers: new Map() });
       return id;
     },
     /** A model of an id. @throws ApiError 404 */
     model(id: string): SessionModel {
       const model = find(id.split(':')[0]).models.get(id);
       if (!model) throw new ApiError(404, `There is no model "${id}".`, { param: 'model_id', code: 'model_not_found' });
-      model.used = now();
+      model.used = clock();
       return model;
     },
     /** All models that are being trained. */
@@ -124,7 +125,7 @@ export function createSessions({ shelf, now, onNotice, defer }: ServeContext) {
         base,
         lora,
         labels,
-        used: now(),
+        used: clock(),
         ready,
         inOrder: order.add,
         [Symbol.dispose]() {
@@ -203,15 +204,12 @@ async function makeModel(
   begin: (training: TrainingModel) => void,
 ): SessionModel['ready'] {
   const served = await shelf.open(base);
-  try {
+  return keptAtOnce(served, () => {
     const seed = lora.seed ?? randomInt(2 ** 32);
     const training = createTrainingModel(served.model, loraOptionsOf(served.model, lora), seed);
     begin(training);
     return { served, training };
-  } catch (error) {
-    served[Symbol.dispose]();
-    throw error;
-  }
+  });
 }
 
 /** The sessions of a server. */
@@ -228,12 +226,7 @@ function samplingSession(
   let made: Promise<{ served: ServedModel; sampler: TokenSampler }> | undefined;
   const make = async () => {
     const served = await route();
-    try {
-      return { served, sampler: createSampler(served, load?.(served)) };
-    } catch (error) {
-      served[Symbol.dispose]();
-      throw error;
-    }
+    return keptAtOnce(served, () => ({ served, sampler: createSampler(served, load?.(served)) }));
   };
   return {
     ...named,

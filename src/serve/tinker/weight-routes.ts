@@ -17,7 +17,7 @@ import type { SessionModel } from './sessions.ts';
 /** The routes. */
 export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
   const {
-    context: { now },
+    context: { clock },
     sessions,
     checkpoints,
   } = parts;
@@ -25,8 +25,8 @@ export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
     .post('/save_weights', async (c) => {
       const request = numbered(parts, await readJsonBody(c), saveWeightsSchema);
       return acceptFor(parts, c, request, ({ model, training }) => {
-        const at = { model: model.id, kind: 'weights' as const, name: request.path ?? `${now()}` };
-        const card = cardOf(now(), model, training, request);
+        const at = { model: model.id, kind: 'weights' as const, name: request.path ?? `${clock()}` };
+        const card = cardOf(clock(), model, training, request);
         return { type: 'save_weights', path: checkpoints.saveState(at, card, training.save(), request.overwrite) };
       });
     })
@@ -38,9 +38,9 @@ export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
         if (name == null && number != null) {
           return { type, sampling_session_id: (await sessions.addSnapshot(model, number)).id };
         }
-        const at = { model: model.id, kind: 'sampler_weights' as const, name: name ?? `${now()}` };
+        const at = { model: model.id, kind: 'sampler_weights' as const, name: name ?? `${clock()}` };
         const adapters = { options: training.options, parameters: training.adapters };
-        const card = cardOf(now(), model, training, request);
+        const card = cardOf(clock(), model, training, request);
         return { type, path: checkpoints.saveAdapters(at, card, served.model, adapters) };
       });
     })
@@ -84,7 +84,7 @@ export const weightRoutes = (parts: TinkerParts): Hono<Env> => {
 
 type Labeled = { ttl_seconds?: number | null; user_metadata?: Record<string, unknown> | null };
 
-function cardOf(now: number, model: SessionModel, { options }: Made['training'], request: Labeled): CheckpointCard {
+function cardOf(time: number, model: SessionModel, { options }: Made['training'], request: Labeled): CheckpointCard {
   return {
     base: model.base,
     rank: options.rank,
@@ -92,8 +92,8 @@ function cardOf(now: number, model: SessionModel, { options }: Made['training'],
     targets: options.targets && [...options.targets],
     trainAttention: model.lora.train_attn,
     trainMlp: model.lora.train_mlp,
-    created: now,
-    expires: request.ttl_seconds ? now + 1000 * request.ttl_seconds : undefined,
+    created: time,
+    expires: request.ttl_seconds ? time + 1000 * request.ttl_seconds : undefined,
     labels: request.user_metadata ?? {},
   };
 }

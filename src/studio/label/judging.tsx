@@ -83,7 +83,7 @@ export function Judging({
         <Scales
           aspects={settings.aspects}
           values={aspects}
-          rate={(name, value) => setAspects((now) => ({ ...now, [name]: value }))}
+          rate={(name, value) => setAspects((ratings) => ({ ...ratings, [name]: value }))}
           ends={settings.kind === 'pair' ? [words.leftEnd, words.rightEnd] : undefined}
         />
       )}
@@ -135,8 +135,8 @@ function useSubmission(
 ) {
   const [missing, setMissing] = useState(false);
   const reason = () => {
-    const own = why.current?.value.trim();
-    return own ? { reason: own } : {};
+    const text = why.current?.value.trim();
+    return text ? { reason: text } : {};
   };
   const submit = (judgment: Judgment) => {
     if (settings.reason === 'required' && !reason().reason) {
@@ -145,8 +145,8 @@ function useSubmission(
       return;
     }
     const ratings = judgment.kind === 'rating' || Object.keys(aspects).length === 0 ? {} : { aspects: turned() };
-    const own = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
-    onJudgment({ ...judgment, ...(own && { better: own }), ...ratings, ...reason() } as Judgment);
+    const correction = judgment.kind === 'pair' ? better.current?.value.trim() : undefined;
+    onJudgment({ ...judgment, ...(correction && { better: correction }), ...ratings, ...reason() } as Judgment);
   };
   // for a pair, a scale goes from the first option to the second, on whichever side they were shown
   const turned = () =>
@@ -159,8 +159,8 @@ function useSubmission(
     );
   // stored in English whatever the page's language, so that reasons can be counted over projects
   const skip = (because?: keyof Words['skips']) => {
-    const { reason: own } = reason();
-    const reasons = [...(because ? [en.skips[because]] : []), ...(own ? [own] : [])];
+    const { reason: written } = reason();
+    const reasons = [...(because ? [en.skips[because]] : []), ...(written ? [written] : [])];
     onJudgment({ kind: 'skip', ...(reasons.length > 0 && { reason: reasons.join(': ') }) });
   };
   return { submit, skip, missing };
@@ -347,7 +347,7 @@ function Pair({ settings, shown, submit, paused, onChoice, picked }: KindProps) 
     else if (choice && key === 'escape') setChoice(undefined);
     else if (choice && action === 'send' && !asksStrength) send(choice);
     else {
-      const match = choices.find(([own]) => own === action);
+      const match = choices.find(([name]) => name === action);
       if (!match) return false;
       choose(match[1]);
     }
@@ -356,12 +356,12 @@ function Pair({ settings, shown, submit, paused, onChoice, picked }: KindProps) 
   return (
     <>
       <fieldset class="choices of-pair" aria-label={words.yourJudgment}>
-        {choices.map(([action, own, text]) => (
+        {choices.map(([action, value, text]) => (
           <button
             type="button"
             class={action}
-            aria-pressed={choice === undefined ? undefined : choice === own}
-            onClick={() => choose(own)}
+            aria-pressed={choice === undefined ? undefined : choice === value}
+            onClick={() => choose(value)}
           >
             {text} <kbd>{keys[action]}</kbd>
           </button>
@@ -422,7 +422,7 @@ function Rating({ settings: { aspects }, submit, paused }: KindProps) {
       <Scales
         aspects={aspects}
         values={values}
-        rate={(name, value) => setValues((now) => ({ ...now, [name]: value }))}
+        rate={(name, value) => setValues((ratings) => ({ ...ratings, [name]: value }))}
       />
       <button type="button" class="primary" disabled={!complete} onClick={send}>
         {words.send} <kbd>{bindings().send}</kbd>

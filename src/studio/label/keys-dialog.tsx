@@ -9,7 +9,7 @@ export function KeysDialog({ close }: { close(): void }) {
   const [changing, setChanging] = useState<KeyAction>();
   const [, redraw] = useState(0);
   useEffect(() => dialog.current!.showModal(), []);
-  const now = bindings();
+  const keys = bindings();
   return (
     <dialog
       ref={dialog}
@@ -32,12 +32,12 @@ export function KeysDialog({ close }: { close(): void }) {
                 <button
                   type="button"
                   aria-label={words.changeKey(
-                    changing === action ? words.pressKey : now[action],
+                    changing === action ? words.pressKey : keys[action],
                     words.actions[action],
                   )}
                   onClick={() => setChanging(action)}
                 >
-                  {changing === action ? words.pressKey : <kbd>{now[action]}</kbd>}
+                  {changing === action ? words.pressKey : <kbd>{keys[action]}</kbd>}
                 </button>
               </td>
             </tr>

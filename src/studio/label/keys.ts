@@ -36,10 +36,10 @@ const STORAGE_KEY = 'heed keys';
 export const bindings = (): Bindings => ({ ...defaults, ...JSON.parse(localStorage.getItem(STORAGE_KEY) ?? '{}') });
 /** Gives an action a key. If another action has the key, the two swap keys. */
 export function bind(action: KeyAction, key: string): void {
-  const now = bindings();
-  const other = (Object.keys(now) as KeyAction[]).find((one) => now[one] === key);
-  if (other) now[other] = now[action];
-  localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...now, [action]: key }));
+  const keys = bindings();
+  const other = (Object.keys(keys) as KeyAction[]).find((one) => keys[one] === key);
+  if (other) keys[other] = keys[action];
+  localStorage.setItem(STORAGE_KEY, JSON.stringify({ ...keys, [action]: key }));
 }
 /** Gives every action its default key. */
 export const resetBindings = (): void => localStorage.removeItem(STORAGE_KEY);
@@ -56,9 +56,9 @@ export function useKeys(handle: (action: KeyAction | undefined, key: string) => 
     const listen = (event: KeyboardEvent) => {
       const { target, key, ctrlKey, metaKey, altKey, repeat, defaultPrevented } = event;
       if (defaultPrevented || ctrlKey || metaKey || altKey || repeat || isBusy(target, key)) return;
-      const now = bindings();
+      const keys = bindings();
       const pressed = nameOf(event);
-      const action = (Object.keys(now) as KeyAction[]).find((one) => now[one] === pressed) ?? fixed[key];
+      const action = (Object.keys(keys) as KeyAction[]).find((one) => keys[one] === pressed) ?? fixed[key];
       if (newest.current(action, pressed)) event.preventDefault();
     };
     addEventListener('keydown', listen);

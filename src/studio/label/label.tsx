@@ -53,12 +53,12 @@ function useProgress({ name, progress: first }: ProjectDetails) {
   const [progress, setProgress] = useState(first);
   const asked = useRef(performance.now());
   const count = ({ kind }: JudgmentOrSkip, by: number) =>
-    setProgress((now) => ({ ...now, mine: now.mine + by, skipped: now.skipped + (kind === 'skip' ? by : 0) }));
+    setProgress((old) => ({ ...old, mine: old.mine + by, skipped: old.skipped + (kind === 'skip' ? by : 0) }));
   const refresh = () => {
     if (performance.now() - asked.current < PROGRESS_MILLISECONDS) return;
     asked.current = performance.now();
     const take = ({ progress: { items, answered, labels, budget } }: ProjectDetails) =>
-      setProgress((now) => ({ ...now, items, answered, labels, budget }));
+      setProgress((old) => ({ ...old, items, answered, labels, budget }));
     // the counts stay as they are if the studio cannot be reached
     json(projectApi.$get(inProject(name))).then(take, () => {});
   };

@@ -28,7 +28,7 @@ export function MarkedText({
   const [words, setWords] = useState('');
   const [start, setStart] = useState<number>();
   const [reason, setReason] = useState('');
-  const own = marks.spans.filter((span) => span.option === option).sort((a, b) => a.start - b.start);
+  const spans = marks.spans.filter((span) => span.option === option).sort((a, b) => a.start - b.start);
   const at = start ?? (words === '' ? -1 : text.toLowerCase().indexOf(words.toLowerCase()));
 
   const take = () => {
@@ -52,7 +52,7 @@ export function MarkedText({
   return (
     <>
       <p ref={place} class="text" onMouseUp={take} onTouchEnd={take}>
-        {piecesOf(text, own)}
+        {piecesOf(text, spans)}
       </p>
       <fieldset class="marking" aria-label={labels.markIn(name)}>
         <input
@@ -77,9 +77,9 @@ export function MarkedText({
           {labels.badPart}
         </button>
       </fieldset>
-      {own.length > 0 && (
+      {spans.length > 0 && (
         <ul class="marks" aria-label={labels.marksIn(name)}>
-          {own.map((span) => (
+          {spans.map((span) => (
             <li>
               <strong>{span.good ? labels.good : labels.bad}:</strong> {labels.quoted(text.slice(span.start, span.end))}
               {span.reason && ` – ${span.reason}`}{' '}

@@ -71,10 +71,10 @@ function Work({ project, person }: { project: ProjectDetails; person: Person }) 
           <>
             {total === 0 && <p class="empty">{search === '' && kind === 'all' ? myWork.none : myWork.noMatch}</p>}
             <ul class="entries-list">
-              {judgments.map((own) => (
-                <li key={own.item.id}>
-                  {saved === own.item.id && <p role="status">{myWork.saved}</p>}
-                  <Entry own={own} project={project} person={person} onCorrected={() => corrected(own.item.id)} />
+              {judgments.map((entry) => (
+                <li key={entry.item.id}>
+                  {saved === entry.item.id && <p role="status">{myWork.saved}</p>}
+                  <Entry entry={entry} project={project} person={person} onCorrected={() => corrected(entry.item.id)} />
                 </li>
               ))}
             </ul>
@@ -89,24 +89,24 @@ function Work({ project, person }: { project: ProjectDetails; person: Person }) 
 }
 
 interface EntryProps {
-  own: OwnJudgment;
+  entry: OwnJudgment;
   project: ProjectDetails;
   person: Person;
   onCorrected(): void;
 }
 
-function Entry({ own, project, person, onCorrected }: EntryProps) {
+function Entry({ entry, project, person, onCorrected }: EntryProps) {
   const words = useWords();
   const [open, setOpen] = useState(false);
-  const { item, shown, judgment, history } = own;
+  const { item, shown, judgment, history } = entry;
   const when = (time: number) => new Date(time).toLocaleString(words.language);
   const said = (one: JudgmentOrSkip) => describeJudgment(one, shown, words);
   const { reason } = judgment;
   return (
     <details open={open} onToggle={({ currentTarget }) => setOpen(currentTarget.open)}>
       <summary>
-        <span class="excerpt">{excerptOf(own)}</span> <strong>{said(judgment)}</strong>{' '}
-        <span class="quiet when">{when(own.created)}</span>
+        <span class="excerpt">{excerptOf(entry)}</span> <strong>{said(judgment)}</strong>{' '}
+        <span class="quiet when">{when(entry.created)}</span>
       </summary>
       {open && (
         <>
@@ -129,7 +129,7 @@ function Entry({ own, project, person, onCorrected }: EntryProps) {
           {item.practice ? (
             <p class="quiet">{words.myWork.practice}</p>
           ) : (
-            <Correction own={own} project={project} person={person} onCorrected={onCorrected} />
+            <Correction entry={entry} project={project} person={person} onCorrected={onCorrected} />
           )}
         </>
       )}
@@ -138,7 +138,7 @@ function Entry({ own, project, person, onCorrected }: EntryProps) {
 }
 
 /** The controls that replace a judgment. What is written stays in this browser until it is sent. */
-function Correction({ own: { item, shown, judgment }, project, person, onCorrected }: EntryProps) {
+function Correction({ entry: { item, shown, judgment }, project, person, onCorrected }: EntryProps) {
   const { myWork } = useWords();
   const [correcting, setCorrecting] = useState(false);
   const [error, setError] = useState<Error>();

@@ -8,7 +8,7 @@ export function Scales({
   aspects,
   values,
   rate,
-  ends: own,
+  ends: namedEnds,
 }: {
   aspects: readonly Aspect[];
   values: Readonly<Record<string, number>>;
@@ -16,7 +16,7 @@ export function Scales({
   ends?: readonly [string, string];
 }) {
   const words = useWords();
-  const ends = own ?? [words.lowEnd, words.highEnd];
+  const ends = namedEnds ?? [words.lowEnd, words.highEnd];
   return (
     <div class="scales">
       {aspects.map(({ name, description, scale }) => (

@@ -35,10 +35,10 @@ export function ClipPlayer({ clips }: { clips: readonly ClipView[] }) {
   useEffect(() => {
     if (!playing) return undefined;
     let last = performance.now();
-    let request = requestAnimationFrame(function tick(now) {
+    let request = requestAnimationFrame(function tick(time) {
       // the time of a frame may lie before the call that requested it
-      const moved = (Math.max(0, now - last) / 1000) * clips[0].framesPerSecond * speed;
-      last = now;
+      const moved = (Math.max(0, time - last) / 1000) * clips[0].framesPerSecond * speed;
+      last = time;
       const end = length + PAUSE * clips[0].framesPerSecond * speed;
       show((position.current + moved) % end);
       request = requestAnimationFrame(tick);

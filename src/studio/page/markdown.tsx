@@ -61,7 +61,7 @@ const PLAIN = new Set(['p', 'ul', 'blockquote', 'thead', 'tbody', 'tr', 'strong'
 
 function elementOf(node: Node): ComponentChildren {
   const { type, tag, content, info, hidden, attrs, meta } = node.token;
-  const own = Object.fromEntries(attrs ?? []);
+  const attributes = Object.fromEntries(attrs ?? []);
   if (type === 'inline') return inside(node);
   if (type === 'text') return content;
   if (type === 'softbreak' || type === 'hardbreak') return <br />;
@@ -70,18 +70,18 @@ function elementOf(node: Node): ComponentChildren {
   if (type === 'fence' || type === 'code_block') return <Code source={content} language={info.trim().split(/\s/)[0]} />;
   if (type === 'math_inline') return <Formula source={content} />;
   if (type === 'math_block') return <Formula source={content} block />;
-  if (type === 'image') return <Picture source={own.src ?? ''} text={content} />;
+  if (type === 'image') return <Picture source={attributes.src ?? ''} text={content} />;
   if (type === 'footnote_ref') return <sup>[{meta.label ?? meta.id + 1}]</sup>;
   if (type === 'footnote_anchor') return null;
   if (type === 'footnote_block_open') return <ol class="footnotes">{inside(node)}</ol>;
   if (type === 'footnote_open' || tag === 'li') return <Item isDone={takeTask(node)}>{inside(node)}</Item>;
   if (type === 'heading_open') return <Heading level={Number(tag.slice(1))}>{inside(node)}</Heading>;
-  if (tag === 'a') return <Link href={own.href ?? ''}>{inside(node)}</Link>;
-  if (tag === 'ol') return <ol start={Number(own.start ?? 1)}>{inside(node)}</ol>;
+  if (tag === 'a') return <Link href={attributes.href ?? ''}>{inside(node)}</Link>;
+  if (tag === 'ol') return <ol start={Number(attributes.start ?? 1)}>{inside(node)}</ol>;
   if (tag === 'table') return <Table>{inside(node)}</Table>;
   if (tag === 'th' || tag === 'td') {
     const Cell = tag as 'td';
-    const [, align] = /text-align:(\w+)/.exec(own.style ?? '') ?? [];
+    const [, align] = /text-align:(\w+)/.exec(attributes.style ?? '') ?? [];
     return (
       <Cell dir="auto" class={align && `at-${align}`}>
         {inside(node)}

@@ -55,7 +55,7 @@ export function ItemsPage({ project: name, person }: { project: string; person: 
   const [picked, setPicked] = useState<readonly string[]>([]);
   const isOwner = person.role === 'owner';
   const change = (to: Partial<Filter>) => {
-    setFilter((now) => ({ ...now, ...to }));
+    setFilter((filter) => ({ ...filter, ...to }));
     setPage(0);
     setPicked([]);
   };

@@ -29,7 +29,7 @@ export function People({ person: me }: { person: Person }) {
   const [days, setDays] = useState<number | undefined>(DAYS);
   const isOwner = me.role === 'owner';
   const routes = api.people[':name'];
-  const of = (name: string) => ({ param: { name: encodeURIComponent(name) } });
+  const named = (name: string) => ({ param: { name: encodeURIComponent(name) } });
   return (
     <main class="manage">
       <header class="progress">
@@ -57,7 +57,7 @@ export function People({ person: me }: { person: Person }) {
                     type="button"
                     aria-label={`New token for ${name}`}
                     onClick={() =>
-                      change(async () => setIssued(await json(routes.token.$post({ ...of(name), json: { days } }))))
+                      change(async () => setIssued(await json(routes.token.$post({ ...named(name), json: { days } }))))
                     }
                   >
                     New token
@@ -68,7 +68,7 @@ export function People({ person: me }: { person: Person }) {
                       aria-label={`Revoke access of ${name}`}
                       onClick={() =>
                         confirm(`Revoke the access of ${name}? Their judgments are kept.`) &&
-                        change(() => json(routes.$delete(of(name))).then(() => setIssued(undefined)))
+                        change(() => json(routes.$delete(named(name))).then(() => setIssued(undefined)))
                       }
                     >
                       Revoke access

@@ -59,13 +59,13 @@ export function Projects({ person: { role } }: { person: Person }) {
 
 function Card({ project, manages }: { project: ProjectSummary; manages: boolean }) {
   const { name, kind, items, answered, labels, budget, people } = project;
-  const [done, all, of] = budget === undefined ? [answered, items, 'items'] : [labels, budget, 'judgments'];
+  const [done, all, unit] = budget === undefined ? [answered, items, 'items'] : [labels, budget, 'judgments'];
   return (
     <li>
       <a href={`#/label/${encodeURIComponent(name)}`}>
         <h2>{name}</h2>
         <span class="number">{Math.floor((100 * done) / Math.max(all, 1))} %</span>
-        <progress value={done} max={Math.max(all, 1)} aria-label={`${done} of ${all} ${of}`} />
+        <progress value={done} max={Math.max(all, 1)} aria-label={`${done} of ${all} ${unit}`} />
         <p class="quiet">
           {kind} · {answered} of {items} items complete · {labels} {labels === 1 ? 'judgment' : 'judgments'} by {people}{' '}
           {people === 1 ? 'person' : 'people'}

@@ -140,7 +140,7 @@ function options(
   { curves, by, log }: ChartProps,
   width: number,
   setAt: (at: number | null) => void,
-  now: () => ChartProps,
+  latestProps: () => ChartProps,
 ): uPlot.Options {
   const styles = getComputedStyle(document.documentElement);
   const [quiet, line] = [tokenColor('muted'), tokenColor('line')];
@@ -182,11 +182,11 @@ function options(
         (plot) => {
           const { left, width: wide } = plot.select;
           if (wide < 4) return;
-          now().onZoom(plot.posToVal(left, 'x'), plot.posToVal(left + wide, 'x'));
+          latestProps().onZoom(plot.posToVal(left, 'x'), plot.posToVal(left + wide, 'x'));
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
         },
       ],
-      ready: [(plot) => plot.over.addEventListener('dblclick', () => now().onReset())],
+      ready: [(plot) => plot.over.addEventListener('dblclick', () => latestProps().onReset())],
     },
   };
 }

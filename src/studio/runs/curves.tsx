@@ -2,6 +2,7 @@
  * A panel for each metric, grouped by the first word of its name. A metric is loaded when its panel comes into view.
  */
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { grouped } from '../../grouped.ts';
 import { Field, Select, Tick } from '../page/fields.tsx';
 import { Chart, type ChartCurve } from './chart.tsx';
 import { loadMetric, type RunDetails } from './data.ts';
@@ -22,8 +23,7 @@ export function Curves({ runs, view, change, version }: Props) {
   const all = [...new Set(runs.flatMap(({ metrics }) => metrics))];
   const words = view.find.toLowerCase().split(/\s+/).filter(Boolean);
   const names = all.filter((name) => words.every((word) => name.toLowerCase().includes(word)));
-  const groups = new Map<string, string[]>();
-  for (const name of names) groups.set(groupOf(name), [...(groups.get(groupOf(name)) ?? []), name]);
+  const groups = grouped(names, groupOf);
   return (
     <>
       <Bar metrics={all} view={view} change={change} />

@@ -59,13 +59,13 @@ export function loadMetric(run: string, name: string, { by, smooth, from, to }: 
   const query = { buckets: 600, by, ...(smooth > 0 && { smooth }), from, to };
   const key = JSON.stringify([run, query]);
   return new Promise((resolve, reject) => {
-    const own = { name, resolve, reject };
+    const waiting = { name, resolve, reject };
     const others = pending.get(key);
     if (others) {
-      others.push(own);
+      others.push(waiting);
       return;
     }
-    pending.set(key, [own]);
+    pending.set(key, [waiting]);
     setTimeout(() => {
       const all = pending.get(key)!;
       pending.delete(key);

@@ -6,7 +6,7 @@ import { type ComparisonRow, isComparison, useSamples } from './use-samples.ts';
 const TOGETHER = 12;
 
 interface Props {
-  of: string;
+  run: string;
   kind: string;
   step: number | undefined;
   /** Index of the selected sample among those of the kind and step. */
@@ -15,9 +15,9 @@ interface Props {
 }
 
 /** Shows comparisons to choose from. */
-export function Gallery({ of, kind, step, selected, onSelect }: Props) {
+export function Gallery({ run, kind, step, selected, onSelect }: Props) {
   const offset = Math.floor(selected / TOGETHER) * TOGETHER;
-  const { page } = useSamples(of, { kind, step, offset, limit: TOGETHER }, 0);
+  const { page } = useSamples(run, { kind, step, offset, limit: TOGETHER }, 0);
   return (
     <ul class="gallery" aria-label="Clips by step">
       {page?.samples.map((sample, i) =>

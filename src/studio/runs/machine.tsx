@@ -9,17 +9,17 @@ const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 
 /** The load of the machine, updated every few seconds. */
 export function Machine() {
-  const [now, setNow] = useState<Awaited<ReturnType<typeof loadMachine>>>();
+  const [machine, setMachine] = useState<Awaited<ReturnType<typeof loadMachine>>>();
   useEffect(() => {
     const look = () => {
-      if (!document.hidden) loadMachine().then(setNow, () => setNow(undefined));
+      if (!document.hidden) loadMachine().then(setMachine, () => setMachine(undefined));
     };
     look();
     const again = setInterval(look, LOOK);
     return () => clearInterval(again);
   }, []);
-  if (!now) return null;
-  const { cores, load, memory } = now;
+  if (!machine) return null;
+  const { cores, load, memory } = machine;
   const used = memory.total - memory.free;
   return (
     <dl class="machine" aria-label="Machine">

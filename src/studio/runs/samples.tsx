@@ -27,7 +27,7 @@ export function RunSamples({ runs, view, change, version }: Props) {
   const kinds = Object.keys(run.samples).filter((one) => one !== 'spread' && one !== 'world');
   const kind =
     view.kind && kinds.includes(view.kind) ? view.kind : (kinds.find((one) => one === 'completion') ?? kinds[0]);
-  const props = { of: run.id, kind, view, change, version };
+  const props = { run: run.id, kind, view, change, version };
   return (
     <>
       <fieldset class="bar" aria-label="Choice of samples">
@@ -36,7 +36,7 @@ export function RunSamples({ runs, view, change, version }: Props) {
             label="Run"
             value={run.id}
             options={runs.map(({ id }) => id)}
-            set={(of) => change({ of, steps: [], sample: 0 })}
+            set={(id) => change({ of: id, steps: [], sample: 0 })}
           />
         )}
         {kinds.length > 1 && (
@@ -56,14 +56,14 @@ export function RunSamples({ runs, view, change, version }: Props) {
 }
 
 interface SamplesProps {
-  of: string;
+  run: string;
   view: RunsView;
   change: ChangeView;
   version: number;
 }
 
-function Completions({ of, view, change, version }: SamplesProps) {
-  const { page, error } = useSamples(of, { kind: 'completion', limit: 1 }, version);
+function Completions({ run, view, change, version }: SamplesProps) {
+  const { page, error } = useSamples(run, { kind: 'completion', limit: 1 }, version);
   if (error) return <ErrorNote error={error} />;
   if (!page) return <p class="quiet">Loading…</p>;
   const { steps } = page;
@@ -85,7 +85,7 @@ function Completions({ of, view, change, version }: SamplesProps) {
           set={(step) => change({ steps: [first, Number(step)] })}
         />
       </fieldset>
-      <SideBySide of={of} steps={first === second ? [first] : [first, second]} />
+      <SideBySide run={run} steps={first === second ? [first] : [first, second]} />
     </>
   );
 }
@@ -94,9 +94,9 @@ function Completions({ of, view, change, version }: SamplesProps) {
 const measures = (sample: RunSample): string[] =>
   Object.keys(sample).filter((name) => typeof sample[name] === 'number' && name !== 'step' && name !== 'index');
 
-function SideBySide({ of, steps }: { of: string; steps: readonly number[] }) {
-  const first = useSamples(of, { kind: 'completion', step: steps[0], limit: 200 }, 0);
-  const last = useSamples(of, { kind: 'completion', step: steps.at(-1), limit: 200 }, 0);
+function SideBySide({ run, steps }: { run: string; steps: readonly number[] }) {
+  const first = useSamples(run, { kind: 'completion', step: steps[0], limit: 200 }, 0);
+  const last = useSamples(run, { kind: 'completion', step: steps.at(-1), limit: 200 }, 0);
   const error = first.error ?? last.error;
   if (error) return <ErrorNote error={error} />;
   const sides = [first, last].slice(0, steps.length).map(({ page }) => page?.samples ?? []);
@@ -176,9 +176,9 @@ function Written({ answer }: { answer: RunSample | undefined }) {
 const words = (value: unknown): string =>
   typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
 
-function OneByOne({ of, kind, view, change, version }: SamplesProps & { kind: string }) {
+function OneByOne({ run, kind, view, change, version }: SamplesProps & { kind: string }) {
   const [step] = view.steps;
-  const { page, error } = useSamples(of, { kind, step, offset: view.sample, limit: 1 }, version);
+  const { page, error } = useSamples(run, { kind, step, offset: view.sample, limit: 1 }, version);
   if (error) return <ErrorNote error={error} />;
   if (!page) return <p class="quiet">Loading…</p>;
   const [sample] = page.samples;
@@ -200,7 +200,7 @@ function OneByOne({ of, kind, view, change, version }: SamplesProps & { kind: st
       </fieldset>
       {sample && (isComparison(sample) ? <Comparison sample={sample} /> : <Plain sample={sample} />)}
       {sample && isComparison(sample) && page.total > 1 && (
-        <Gallery of={of} kind={kind} step={step} selected={view.sample} onSelect={(one) => change({ sample: one })} />
+        <Gallery run={run} kind={kind} step={step} selected={view.sample} onSelect={(one) => change({ sample: one })} />
       )}
     </>
   );

@@ -1,4 +1,5 @@
 /** The settings of runs, side by side. */
+import { settingTexts } from '../../setting-texts.ts';
 import { WideTable } from '../page/parts.tsx';
 import type { RunDetails } from './data.ts';
 
@@ -8,13 +9,13 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
     ({ info, checkpoints }) =>
       new Map([
         ['command', info.command],
-        ...flat(info.config, ''),
+        ...settingTexts(info.config, ''),
         ['seed', String(info.seed)],
         ...(differing
           ? []
           : ([
               ['started', info.started],
-              ...flat(info.versions, 'versions'),
+              ...settingTexts(info.versions, 'versions'),
               ['checkpoints', checkpoints.map(Number).join(', ')],
             ] as [string, string][])),
       ]),
@@ -30,11 +31,4 @@ export function Settings({ runs, differing = false }: { runs: readonly RunDetail
       rows={names.map((name) => [name, ...columns.map((one) => one.get(name) ?? '–')])}
     />
   );
-}
-
-function flat(value: unknown, name: string): [name: string, value: string][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return [[name, typeof value === 'string' ? value : (JSON.stringify(value) ?? '')]];
-  }
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, name ? `${name}.${key}` : key));
 }

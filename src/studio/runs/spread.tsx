@@ -16,7 +16,7 @@ export function Spreads({ runs, version }: { runs: readonly RunDetails[]; versio
 }
 
 function SpreadsOf({ runs, spreads }: { runs: readonly RunDetails[]; spreads: readonly Spread[] }) {
-  const names = [...new Set(spreads.flatMap(({ of }) => Object.keys(of)))];
+  const names = [...new Set(spreads.flatMap(({ of: columns }) => Object.keys(columns)))];
   if (names.length === 0) return <p class="quiet">This run has no numbers to show here.</p>;
   return (
     <>
@@ -25,8 +25,8 @@ function SpreadsOf({ runs, spreads }: { runs: readonly RunDetails[]; spreads: re
           <h2>{name}</h2>
           <div class="panels">
             {spreads.map(
-              ({ steps, of }, i) =>
-                of[name] && <Heat key={i} name={runs[i].id} color={i} steps={steps} spread={of[name]} />,
+              ({ steps, of: columns }, i) =>
+                columns[name] && <Heat key={i} name={runs[i].id} color={i} steps={steps} spread={columns[name]} />,
             )}
           </div>
         </section>

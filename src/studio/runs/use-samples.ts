@@ -4,8 +4,8 @@ import { useResource } from '../page/load.tsx';
 import { loadSamples, type RunSample, type SampleQuery } from './data.ts';
 
 /** Loads samples of a run, and again when `version` changes. */
-export function useSamples(of: string, query: SampleQuery, version: number) {
-  const { value: page, error } = useResource(() => loadSamples(of, query), of, JSON.stringify(query), version);
+export function useSamples(run: string, query: SampleQuery, version: number) {
+  const { value: page, error } = useResource(() => loadSamples(run, query), run, JSON.stringify(query), version);
   return { page, error };
 }
 

@@ -27,12 +27,12 @@ export function AgentNow({ play, done }: { play: RoomPlay; done: boolean }) {
       cursor.current?.setAttribute('x1', String(place));
       cursor.current?.setAttribute('x2', String(place));
     };
-    const tick = (now: number) => {
-      const at = Math.floor((Math.max(0, now - began) / 1000) * shown.framesPerSecond);
+    const tick = (time: number) => {
+      const at = Math.floor((Math.max(0, time - began) / 1000) * shown.framesPerSecond);
       draw(at);
       if (at > shown.frames.length + REST * shown.framesPerSecond) {
         shown = newest.current;
-        began = now;
+        began = time;
       }
       request = requestAnimationFrame(tick);
     };

@@ -11,7 +11,7 @@ interface TextsProps extends Pick<RoomPlay, 'texts' | 'step'> {
 
 /** Completions of a prompt before training and now. */
 export function Texts({ texts, step, done, at, next }: TextsProps) {
-  const { prompt, before, now } = texts[at % texts.length];
+  const { prompt, before, now: latest } = texts[at % texts.length];
   const title = done ? 'The trained model' : step === 0 ? 'The model before training' : 'The model now';
   return (
     <figure class="texts">
@@ -29,7 +29,7 @@ export function Texts({ texts, step, done, at, next }: TextsProps) {
       <p class="text quiet">{prompt}</p>
       <dl>
         <Completion title="Before" text={before} />
-        {step > 0 && <Completion title="Now" text={now} />}
+        {step > 0 && <Completion title="Now" text={latest} />}
       </dl>
     </figure>
   );

@@ -113,7 +113,7 @@ export function lessonSentence({ lesson }: Pick<RoomView, 'lesson'>): string | u
   const agreeing = (side: 'before' | 'after') =>
     decided.filter((pair) => pair[side] !== undefined && pair[side] !== 0.5 && pair[side] > 0.5 === pair.choice > 0.5)
       .length;
-  const of = `the last ${count(decided.length, 'choice')}`;
-  if (decided.some(({ after }) => after === undefined)) return `The reward expected ${agreeing('before')} of ${of}.`;
-  return `The learned reward agrees with ${agreeing('after')} of ${of}; before its latest fit, with ${agreeing('before')}.`;
+  const last = `the last ${count(decided.length, 'choice')}`;
+  if (decided.some(({ after }) => after === undefined)) return `The reward expected ${agreeing('before')} of ${last}.`;
+  return `The learned reward agrees with ${agreeing('after')} of ${last}; before its latest fit, with ${agreeing('before')}.`;
 }

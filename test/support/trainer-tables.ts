@@ -1,6 +1,6 @@
 /** The tables of docs/reference/trainers-settings.md, from the tables of the code. */
-import { type TrainerCommand, type TrainerName, trainerNames } from './trainer.ts';
-import { trainers } from './translate.ts';
+import { type TrainerCommand, type TrainerName, trainerNames } from '../../src/cluster/trainers/trainer.ts';
+import { trainers } from '../../src/cluster/trainers/translate.ts';
 
 const titles = { trl: 'TRL', openrlhf: 'OpenRLHF', verl: 'verl' } as const;
 const commands: readonly TrainerCommand[] = ['sft', 'reward', 'dpo', 'kto', 'grpo', 'ppo'];
@@ -27,19 +27,19 @@ export function trainerTables(): string {
 }
 
 /** What differs at each trainer, or at all of them. */
-const together = (having: readonly TrainerName[], of: (name: TrainerName) => string | undefined) => {
-  const said = having.map((name) => of(name));
+const together = (having: readonly TrainerName[], textOf: (name: TrainerName) => string | undefined) => {
+  const said = having.map((name) => textOf(name));
   if (said.every((text) => text === said[0])) return said[0] ?? '';
   return having.flatMap((name, i) => (said[i] ? [`${titles[name]}: ${said[i]}`] : [])).join('. ');
 };
 
 function settingRows(command: TrainerCommand, having: readonly TrainerName[]): string[][] {
-  const of = (name: TrainerName) => trainers[name].tasks[command]!.settings;
-  const paths = [...new Set(having.flatMap((name) => Object.keys(of(name))))];
+  const settingsOf = (name: TrainerName) => trainers[name].tasks[command]!.settings;
+  const paths = [...new Set(having.flatMap((name) => Object.keys(settingsOf(name))))];
   return paths.map((path) => [
     `\`${path}\``,
     ...having.map((name) => {
-      const theirs = of(name)[path]?.theirs;
+      const theirs = settingsOf(name)[path]?.theirs;
       if (theirs === undefined) return 'refused';
       if (theirs === 'heed' || theirs === '–') return theirs;
       return theirs
@@ -47,21 +47,21 @@ function settingRows(command: TrainerCommand, having: readonly TrainerName[]): s
         .map((one) => `\`${one}\``)
         .join(', ');
     }),
-    together(having, (name) => of(name)[path]?.differs),
+    together(having, (name) => settingsOf(name)[path]?.differs),
   ]);
 }
 
 function metricRows(command: TrainerCommand, having: readonly TrainerName[]): string[][] {
-  const of = (name: TrainerName, ours: string) =>
+  const metricOf = (name: TrainerName, ours: string) =>
     trainers[name].tasks[command]!.metrics.find((metric) => metric.ours === ours);
   const names = [...new Set(having.flatMap((name) => trainers[name].tasks[command]!.metrics.map(({ ours }) => ours)))];
   return names.map((ours) => [
     `\`${ours}\``,
     ...having.map((name) => {
-      const found = of(name, ours);
+      const found = metricOf(name, ours);
       if (!found) return '';
       return changes[found.change ?? 'same'] + found.theirs.map((one) => `\`${one}\``).join(' × ');
     }),
-    together(having, (name) => of(name, ours)?.differs),
+    together(having, (name) => metricOf(name, ours)?.differs),
   ]);
 }
