@@ -12,8 +12,8 @@ export function readAlgorithms(path) {
   return found;
 }
 
-const REWARD = { yLabel: 'true reward of completions (band: lowest to highest of three seeds)', range: [2, 6] };
-const RETURN = { yLabel: 'return of greedy episodes (band: lowest to highest of three seeds)' };
+const REWARD = { yLabel: 'true reward of completions', range: [2, 6] };
+const RETURN = { yLabel: 'return of greedy episodes' };
 const cartPole = { ...RETURN, range: [0, 500], xLabel: 'steps in CartPole-v1' };
 const pendulum = { ...RETURN, range: [-1600, 0], xLabel: 'steps in Pendulum-v1' };
 
@@ -24,7 +24,6 @@ export const pictures = {
   trpo: { of: { trpo: 'TRPO' }, ...cartPole },
   sac: { of: { sac: 'SAC' }, ...pendulum },
   preferences: { of: { preferences: 'preferences' }, ...cartPole },
-  pebble: { of: { pebble: 'PEBBLE' }, ...pendulum },
   'ppo-language': { of: { 'ppo-language': 'PPO' }, ...REWARD },
   grpo: { of: { grpo: 'GRPO' }, ...REWARD },
   'online-dpo': { of: { 'online-dpo': 'online DPO' }, ...REWARD },
@@ -41,14 +40,16 @@ export function algorithmCurve(trials, name) {
     name: said,
     points: pointsOf(trials.get(algorithm), isShare),
   }));
+  const seeds = Math.min(...Object.keys(of).map((algorithm) => trials.get(algorithm).length));
   const far = Math.max(...lines.flatMap(({ points }) => points.map(({ x }) => x)));
   const said = lines.map(
     ({ name: line, points }) => `${line}: ${points[0].y.toFixed(1)} at first, ${points.at(-1).y.toFixed(1)} at the end`,
   );
   return curves({
     ...axes,
+    yLabel: `${axes.yLabel} (${seeds === 1 ? 'one seed' : `band: lowest to highest of ${seeds} seeds`})`,
     title: `Learning curve: ${Object.values(of).join(', ')}`,
-    description: `${said.join('; ')}. Means of three seeds.`,
+    description: `${said.join('; ')}. ${seeds === 1 ? 'One seed' : `Means of ${seeds} seeds`}.`,
     xLabel,
     lines,
     marks: isShare ? [0, 25, 50, 75, 100] : [0, ...marksTo(far)],
