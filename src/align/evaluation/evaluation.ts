@@ -360,10 +360,10 @@ function evaluator(options: PolicyEvaluationOptions, tools: Tools) {
       signal,
     );
     return ours.map((_, i) => {
-      const worth = rewards && { policy: rewards[i], baseline: rewards[ours.length + i] };
+      const both = rewards && { policy: rewards[i], baseline: rewards[ours.length + i] };
       const verdict = verdicts?.[different.indexOf(i)];
-      const byReward = worth && (1 + Math.sign(worth.policy - worth.baseline)) / 2;
-      return { rewards: worth, verdict, preference: judge ? (verdict?.preference ?? 0.5) : byReward! };
+      const byReward = both && (1 + Math.sign(both.policy - both.baseline)) / 2;
+      return { rewards: both, verdict, preference: judge ? (verdict?.preference ?? 0.5) : byReward! };
     });
   };
 

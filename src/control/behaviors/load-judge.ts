@@ -128,9 +128,9 @@ export function judgingTeacher(text: string, seed: number, judge: Judge): Teache
   const teacher = parseTeacher(text, seed, ['human']);
   return {
     name: text,
-    answer: (questions, signal) =>
+    answer: (queries, signal) =>
       teacher.answer(
-        questions.map(({ id, options: [first, second] }) => ({
+        queries.map(({ id, options: [first, second] }) => ({
           id,
           options: [{ rewards: [judged(judge, first)] }, { rewards: [judged(judge, second)] }],
         })),
