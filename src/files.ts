@@ -31,7 +31,8 @@ const LONGEST_WRITE = 2 ** 30;
  */
 export function writeFileAtomic(path: string, data: Uint8Array | string | Iterable<Uint8Array>): void {
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-  const parts = typeof data === 'string' ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
   let file: number | undefined;
   let created = false;
   try {

@@ -34,7 +34,8 @@ export function decodeStream(
     push(id) {
       window.push(id);
       const text = decode(window);
-      const end = cleansUp ? text.lastIndexOf(' ') : text.endsWith('\ufffd') ? text.length - 1 : text.length;
+      const whole = text.endsWith('\ufffd') ? text.length - 1 : text.length;
+      const end = cleansUp ? text.lastIndexOf(' ') : whole;
       const piece = give(text, Math.max(end, 0));
       if (piece !== '' && end === text.length) {
         window = window.slice(unread);

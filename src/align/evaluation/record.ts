@@ -242,9 +242,14 @@ function completions(pairs: readonly ComparedPair[]): Table {
         ...rewardCell(rewards?.policy),
         baseline,
         ...rewardCell(rewards?.baseline),
-        preference === 0.5 ? 'neither' : preference > 0.5 ? 'policy' : 'baseline',
+        betterOf(preference),
       ]),
   };
+}
+
+function betterOf(preference: number): 'neither' | 'policy' | 'baseline' {
+  if (preference === 0.5) return 'neither';
+  return preference > 0.5 ? 'policy' : 'baseline';
 }
 
 /** The result of `runPolicyEvaluation`. */

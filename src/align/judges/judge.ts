@@ -179,7 +179,10 @@ export function createJudge(
         });
       }
       const odds = (await chat.logProbs(questions, ['A', 'B'])).map(([a, b]) => a - b);
-      const shown = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
+      const shown = odds.map((first): Shown => {
+        if (first > 0) return 'first';
+        return first < 0 ? 'second' : 'tie';
+      });
       return pairs.map((_, i) => ({
         ...verdictOf(shown[2 * i], shown[2 * i + 1]),
         probability: (sigmoid(odds[2 * i]) + sigmoid(-odds[2 * i + 1])) / 2,

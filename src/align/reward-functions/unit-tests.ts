@@ -52,8 +52,8 @@ export function passesTests({ field = 'tests', atOnce, onResult, ...sandbox }: T
     if (program.trim() !== '') {
       const mark = `passed:${randomBytes(16).toString('hex')}`;
       result = await runSandboxed(withTests(program, tests, mark, sandbox.language), sandbox, signal);
-      const finished = result.stdout.trimEnd().endsWith(mark);
-      outcome = result.end !== 'exit' ? result.end : finished ? 'passed' : 'unfinished';
+      outcome = result.stdout.trimEnd().endsWith(mark) ? 'passed' : 'unfinished';
+      if (result.end !== 'exit') outcome = result.end;
     }
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     onResult?.(outcome, completion, result);
