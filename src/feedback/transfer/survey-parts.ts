@@ -77,9 +77,10 @@ export async function surveyParts(survey: Survey, chosen: SurveyFields = {}): Pr
     });
   }
   const unread = questions.filter(({ name }) => name !== reason?.name && !readings.some((one) => has(one, name)));
+  const nameOf = ({ questions }: SurveyReading) => (questions.length === 1 ? questions[0].name : 'ratings');
   return readings.map((reading, i) => ({
     questions: reading.questions.map(({ name }) => name),
-    suffix: readings.length === 1 ? '' : reading.questions.length === 1 ? reading.questions[0].name : 'ratings',
+    suffix: readings.length === 1 ? '' : nameOf(reading),
     settings: {
       ...reading.settings,
       kind: reading.kind,
