@@ -115,7 +115,7 @@ export function decodeForwardBackwardRequest(body: Uint8Array): unknown {
       data: data.map(({ chunks, inputs }) => ({
         model_input: {
           chunks: chunks.map(({ text, image }) => ({
-            type: text ? 'encoded_text' : image ? 'image' : 'dmel',
+            type: (text && 'encoded_text') ?? (image && 'image') ?? 'dmel',
             tokens: text && Array.from(int32s(text.tokens)),
           })),
         },

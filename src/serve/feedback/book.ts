@@ -304,7 +304,8 @@ function judgmentFor(
 function decisionAs(kind: FeedbackKind, decision: Judgment, ids: readonly string[]): Feedback['value'] | undefined {
   if (kind === 'rating' && decision.kind === 'binary') return decision.good ? 'good' : 'bad';
   if (kind !== 'choice' || decision.kind !== 'pair') return undefined;
-  return decision.choice === 'first' ? ids[0] : decision.choice === 'second' ? ids[1] : 'tie';
+  if (decision.choice === 'first') return ids[0];
+  return decision.choice === 'second' ? ids[1] : 'tie';
 }
 
 const textsOf = ({ options }: Content): string[] =>

@@ -99,8 +99,8 @@ export async function improveModel(input: ImproveInput): Promise<Improvement> {
   };
   const learned = training.rated.length + training.chosen.length;
   if (learned === 0) throw new HeedError('There is no feedback left to learn from.', { hint: 'Collect more of it.' });
-  const method =
-    policy.method === 'auto' ? (training.chosen.length >= training.rated.length ? 'dpo' : 'kto') : policy.method;
+  const fitting = training.chosen.length >= training.rated.length ? 'dpo' : 'kto';
+  const method = policy.method === 'auto' ? fitting : policy.method;
   limitShares(training, policy.userShare);
   createFolder(out);
   const rows = join(out, 'rows.json');

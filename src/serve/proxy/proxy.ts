@@ -92,7 +92,8 @@ export function proxyRoutes(
     for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers[name] = value;
     const own = process.env[upstreamKey];
     // without keys of its own, the server passes on that of the caller
-    const authorization = own ? `Bearer ${own}` : key === undefined ? c.req.header('authorization') : undefined;
+    const callers = key === undefined ? c.req.header('authorization') : undefined;
+    const authorization = own ? `Bearer ${own}` : callers;
     if (authorization) headers.authorization = authorization;
     const began = now();
     const { search } = new URL(c.req.url);

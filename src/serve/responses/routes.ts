@@ -225,14 +225,15 @@ function chatRequestOf(
     user: request.user,
     safety_identifier: request.safety_identifier,
     tools: offered.map(({ type, ...tool }) => ({ type, function: withoutNulls(tool) })),
-    tool_choice:
-      typeof choice !== 'object'
-        ? choice
-        : choice.type === 'function'
-          ? { type: 'function', function: { name: choice.name } }
-          : choice.mode,
+    tool_choice: toolChoiceOf(choice),
     response_format: formatOf(text?.format),
   };
+}
+
+/** A choice of tools as chat completions have it. */
+function toolChoiceOf(choice: ResponseRequest['tool_choice']) {
+  if (typeof choice !== 'object') return choice;
+  return choice.type === 'function' ? { type: 'function', function: { name: choice.name } } : choice.mode;
 }
 
 const withoutNulls = (fields: object) =>

@@ -161,7 +161,8 @@ function termsOf(sequences: readonly LossSequence[]) {
 /** Few lengths of rows need few compiled programs: powers of two, and half again. */
 export function rowLength(length: number, most: number): number {
   const power = 2 ** Math.max(4, Math.floor(Math.log2(length)));
-  return Math.min(most, length <= power ? power : length <= 1.5 * power ? 1.5 * power : 2 * power);
+  const enough = [power, 1.5 * power].find((rows) => length <= rows) ?? 2 * power;
+  return Math.min(most, enough);
 }
 
 /** @throws ApiError for tokens that the model has not, and for more of them than it has positions. */

@@ -86,8 +86,9 @@ function Room({ view, gone, project, person }: RoomProps) {
       />
     </>
   );
+  const idle = ended ? 'ended' : '';
   return (
-    <main class={`room of-${view.subject} ${item ? 'judging' : ended ? 'ended' : ''}`}>
+    <main class={`room of-${view.subject} ${item ? 'judging' : idle}`}>
       <header>
         <Goal view={view} owner={owner && !ended} />
         <p class="count" role="status">
