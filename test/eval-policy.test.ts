@@ -129,7 +129,7 @@ describe('heed eval policy', () => {
   it('refuses what cannot be evaluated', async () => {
     for (const [args, code, message] of [
       [[...rewarded], 2, '--baseline'],
-      [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no completion of 1 of 12 prompts'],
+      [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no completion for 1 of 12 prompts'],
       [['--baseline', 'completions.jsonl', '--judge', 'http://127.0.0.1:9/v1'], 1, 'names no model'],
       [['--baseline', 'completions.jsonl', '--judge', judge], 1, 'answered 401'],
     ] as const) {

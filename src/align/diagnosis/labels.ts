@@ -37,7 +37,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
     findings.push(
       failure(
         'too-few-labels',
-        `There are too few labels: ${items} pairs, predicting ${percent(accuracy, 0)} of ${n} held-out ones${low < 0.5 ? ', which chance also does' : ''}.`,
+        `There are too few labels: ${items} pairs, predicting ${percent(accuracy, 0)} of ${n} held-out ones${low < 0.5 ? ', no better than chance' : ''}.`,
         'Collect more: some 500 pairs for a small world, several thousand for open text.',
       ),
     );
@@ -46,7 +46,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
       failure(
         'labels-contradict',
         `The labels contradict each other: ${percent(accuracy, 0)} of ${n} held-out pairs are predicted, ${percent(early, 0)} in training${items ? ` with ${Math.round(items)} pairs` : ''}.`,
-        'Check the labels: agreement between annotators, chosen and rejected swapped in a part of them; --label-smoothing 0.2 softens what is left.',
+        'Check the labels: do annotators agree, and are chosen and rejected swapped in some rows? --label-smoothing 0.2 reduces the effect of the errors that remain.',
       ),
     );
   }

@@ -92,6 +92,6 @@ function testsOf({ row, promptText }: Completion, field: string): string {
   if (typeof tests === 'string' && tests.trim() !== '') return tests;
   const got = tests === undefined ? 'there is none' : `got ${JSON.stringify(tests).slice(0, 60)}`;
   throw new HeedError(`The row of "${promptText.slice(0, 80)}" needs tests as text in its column "${field}": ${got}.`, {
-    hint: 'Such as { prompt: …, tests: "assert.equal(add(2, 3), 5)" }, or name the column: { field: … }.',
+    hint: 'For example: { prompt: …, tests: "assert.equal(add(2, 3), 5)" }, or name the column: { field: … }.',
   });
 }
