@@ -81,10 +81,10 @@ export function accountRows(
       ];
       const unknown = unknownShare(examples, tokenizer) ?? 0;
       const whose = purpose === 'ppo' ? "the prompts' tokens" : 'the tokens to learn';
-      const warning = `"${name}": ${percent(unknown, 0)} of ${whose} stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; use a model that knows these words`;
+      const warning = `"${name}": ${percent(unknown, 0)} of ${whose} stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
       const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chat-template-kwargs '{"split_special_tokens": false}' reads them as tokens`;
       const dropped = 1 - letters.read / letters.written; // NaN where there are none
-      const loss = `"${name}": the tokenizer has no token for ${percent(dropped, 0)} of the letters, and drops them. "heed data tokens" shows what is left; use a model that knows these letters`;
+      const loss = `"${name}": the tokenizer has no token for ${percent(dropped, 0)} of the letters, and drops them. "heed data tokens" shows what is left; take a model that knows these letters`;
       return [
         parts.join('; '),
         ...(quoting > 0 ? [text] : []),

@@ -158,7 +158,7 @@ export async function gatherPairs(
 export const sameTokens = (completions: readonly Example[]): boolean =>
   completions.length > 1 && new Set(completions.map(({ ids }) => Array.from(ids).join())).size === 1;
 
-const DOES_IT_FIT = 'All words outside the vocabulary become the same token: does the model fit the data?';
+const DOES_IT_FIT = 'Every word outside the vocabulary is one token: does the model fit the data?';
 
 /** The notice about comparisons that were left out because their completions have the same tokens. */
 export const equalNotice = (source: string, equal: number): string =>
@@ -237,5 +237,5 @@ export function fitAll(completions: readonly Example[], { length, truncate }: Pa
 /** How much a row counts. @throws HeedError unless it is a number from 0 up. */
 export function weightOf({ weight = 1 }: Row): number {
   if (typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)) return weight;
-  throw new HeedError(`weight: expected a number of at least 0, got ${JSON.stringify(weight)}.`);
+  throw new HeedError(`weight: expected a number from 0 up, got ${JSON.stringify(weight)}.`);
 }

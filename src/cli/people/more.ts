@@ -15,5 +15,5 @@ export const extending = (command: Command, extend: (folder: string, more: numbe
 function moreOf(text: string): number {
   const more = Number(text);
   if (Number.isInteger(more) && more > 0) return more;
-  throw new UsageError(`--more: expected a whole number from 1 up, got "${text}"`);
+  throw new UsageError(`--more: expected a whole number of at least 1, got "${text}"`);
 }

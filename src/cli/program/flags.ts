@@ -76,7 +76,7 @@ export function acceptCamelCase(command: Command): void {
 function refusal({ name }: Flag): Option {
   const json = name.split('.').reduceRight((inner, key) => `{ "${key}": ${inner} }`, '…');
   const wrong = () => {
-    throw new UsageError(`${flagFor(name)} is not a flag: this setting is for a file`, {
+    throw new UsageError(`${flagFor(name)} is not a flag: this setting can only be in a file`, {
       hint: `write ${json} into a file, and pass it with --config`,
     });
   };
