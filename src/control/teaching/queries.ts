@@ -137,7 +137,7 @@ function drawBranches(
   const branches = branching().branch(points, rng);
   if (!branches.some(Boolean)) {
     onNotice(
-      `${env} does not repeat an episode from its seed and its actions, so no two clips begin in the same state. --segment.branched 0 does not try.`,
+      `${env} does not repeat an episode from its seed and its actions, so no two clips begin in the same state. Set --segment.branched 0 to stop trying.`,
     );
   }
   return points.flatMap(({ segment }, i): [Segment, Segment][] => {

@@ -170,7 +170,7 @@ async function startPython(
     };
     child.once('error', (cause) =>
       fail(
-        `--env verifiers: cannot start Python by "${python}": ${messageOf(cause)}`,
+        `--env verifiers: cannot start Python with "${python}": ${messageOf(cause)}`,
         "Install Python 3.11 or later and run: python3 -m pip install 'verifiers>=0.1.11,<0.4'. Or set HEED_PYTHON to a Python that has it.",
         cause,
       ),
