@@ -79,7 +79,7 @@ function lineText({ seq, time, person, project, kind, detail, erased }: AuditEnt
 
 /** A check as a person reads it. */
 export function checkText({ valid, lines, erased, head, since, fault }: AuditCheck): string {
-  const rows: [string, string][] = [['audit log', valid ? 'every line fits' : fault!.message]];
+  const rows: [string, string][] = [['audit log', valid ? 'every line is intact' : fault!.message]];
   rows.push(['lines', `${lines}${erased > 0 ? `, ${erased} of them without details, as later lines say` : ''}`]);
   if (since !== undefined) rows.push(['earlier head', `line ${since}: the log still has it`]);
   if (head && valid) rows.push(['head', head.hash], ['written', `line ${head.seq}, ${head.time}`]);

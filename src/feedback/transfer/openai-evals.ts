@@ -46,7 +46,7 @@ export async function openOpenAi(
       throw new HeedError(
         `"${found.file}", line ${found.line}: expected a line of OpenAI's formats, got ${Object.keys(found.value).join(', ')}.`,
         {
-          hint: 'It takes item, datasource_item, messages, or input with preferred_output and non_preferred_output.',
+          hint: 'It accepts item, datasource_item, messages, or input with preferred_output and non_preferred_output.',
         },
       );
     }

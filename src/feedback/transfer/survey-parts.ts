@@ -117,7 +117,7 @@ async function* rowsOf(
     if (record.suggestions.some(({ question }) => question === reason?.name)) left.add('suggested reasons');
     for (const { name, type } of unread) {
       if ([...record.answers, ...record.suggestions].some(({ question }) => question === name)) {
-        left.add(`answers to the question "${name}" (${type}), which heed has not`);
+        left.add(`answers to the question "${name}" (${type}), which heed does not have`);
       }
     }
     const suggestion = suggestionIn(record, reading, left);
@@ -166,7 +166,7 @@ function judgmentsIn(
       if (why) left.add('reasons without a judgment');
       return [];
     }
-    if (said.some(({ truth }) => truth)) left.add('answers marked as the truth, which came in as judgments');
+    if (said.some(({ truth }) => truth)) left.add('answers marked as the truth, which were imported as judgments');
     const judgment = reading.judgmentOf(new Map(said.map(({ question, value }) => [question, value])), record);
     if (typeof judgment === 'string') {
       left.add(judgment);
