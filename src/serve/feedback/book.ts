@@ -347,7 +347,7 @@ async function shownBy(context: BookContext, id: string): Promise<{ record: Comp
   const record = await findCompletion(context, whole);
   const choice = record?.choices.find((one) => String(one.index) === index);
   if (record && choice) return { record, text: choice.text };
-  throw new ApiError(404, `There is no completion "${id}", or it is not kept any more (heed serve --keep-days).`, {
+  throw new ApiError(404, `There is no completion "${id}", or it is no longer kept (heed serve --keep-days).`, {
     param: 'completion_id',
     code: 'completion_not_found',
   });
@@ -370,5 +370,7 @@ function secretIn(path: string): string {
   }
   const secret = readFileSync(path, 'utf8').trim();
   if (secret !== '') return secret;
-  throw new HeedError(`"${path}" is empty.`, { hint: 'Remove it: another secret is drawn, and feedback tokens end.' });
+  throw new HeedError(`"${path}" is empty.`, {
+    hint: 'Remove it: the server then makes a new secret, and old feedback tokens stop working.',
+  });
 }

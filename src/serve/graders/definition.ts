@@ -31,7 +31,7 @@ const textSimilarity = z.object({
   input: z.string(),
   reference: z.string(),
   evaluation_metric: z.string().refine((metric) => Object.hasOwn(textSimilarities, metric), {
-    error: `expected one of ${Object.keys(textSimilarities).join(', ')}; cosine needs embeddings, which there are none of here`,
+    error: `expected one of ${Object.keys(textSimilarities).join(', ')}; cosine needs embeddings, which this server does not have`,
   }),
 });
 const scoreModel = z.object({
@@ -130,7 +130,7 @@ function parseMulti(definition: unknown, path: string): MultiGrader {
   const { names } = parseFormula(rest.calculate_output);
   const missing = names.find((name) => !Object.hasOwn(graders, name));
   if (missing === undefined) return { ...rest, graders };
-  throw new HeedError(`${path}.calculate_output names "${missing}", which is no grader.`, {
+  throw new HeedError(`${path}.calculate_output names "${missing}", which is not a grader.`, {
     hint: `The graders are ${Object.keys(graders).join(', ') || 'none'}.`,
   });
 }

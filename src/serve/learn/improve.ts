@@ -184,7 +184,7 @@ async function rowsOfFeedback(input: ImproveInput): Promise<VersionRows> {
     if (feedback !== undefined) {
       const projects = await importFrom(database, from, feedback, { project: 'feedback', onNotice });
       for (const { kind, judgments, leftOut } of projects) {
-        onNotice(`${judgments} judgments of kind ${kind} came in; the same one by the same person counts once.`);
+        onNotice(`${judgments} judgments of kind ${kind} were read; the same one by the same person counts once.`);
         for (const one of leftOut) onNotice(`Left out: ${leftOutInWords(one)}`);
       }
     }

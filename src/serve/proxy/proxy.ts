@@ -59,7 +59,9 @@ const messagesSchema = z.array(z.looseObject({ role: z.string() }));
 export function upstreamUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new HeedError(`"${text}" is not an address of a provider.`, { hint: 'Such as https://api.openai.com/v1' });
+    throw new HeedError(`"${text}" is not an address of a provider.`, {
+      hint: 'Write it as https://api.openai.com/v1',
+    });
   }
   if (url.username || url.password) {
     throw new HeedError('The address of the provider contains a password.', {
@@ -153,7 +155,7 @@ export function proxyRoutes(
   };
 
   const app = new Hono<Env>();
-  const goOn = route({ summary: 'Goes on to the provider', scope: 'chat' });
+  const goOn = route({ summary: 'Forwarded to the provider', scope: 'chat' });
   for (const path of POSTS) app.post(path, goOn, forward);
   for (const path of ['/models', '/models/:model{.+}']) app.get(path, goOn, forward);
   return app;

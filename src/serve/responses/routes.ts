@@ -59,7 +59,7 @@ function createConversations(context: ServeContext) {
   const responseIn = async (id: string, caller: Caller, options: ApiErrorOptions = { param: 'response_id' }) => {
     const record = await stored(id);
     if (record && maySee(caller, record.key)) return record;
-    const message = `There is no stored response "${id}", or it is not kept any more (heed serve --keep-days).`;
+    const message = `There is no stored response "${id}", or it is no longer kept (heed serve --keep-days).`;
     throw new ApiError(options.param === 'response_id' ? 404 : 400, message, {
       code: 'not_found',
       isRefusal: record !== undefined,

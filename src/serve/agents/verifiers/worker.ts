@@ -102,9 +102,12 @@ export function createVerifiersWorker(
       const { description } = await start();
       first ??= description;
       if (description.digest === first.digest) return first;
-      throw new HeedError(`--env verifiers: the environment "${order.id}" has other tasks each time it is loaded.`, {
-        hint: 'Its load_environment has to give the same tasks for the same arguments, such as by a seed.',
-      });
+      throw new HeedError(
+        `--env verifiers: the environment "${order.id}" has different tasks each time it is loaded.`,
+        {
+          hint: 'Its load_environment must return the same tasks for the same arguments: use a seed.',
+        },
+      );
     },
     async play({ task, baseUrl, signal }, turns) {
       const worker = await start();
@@ -158,7 +161,7 @@ async function startPython(
     over();
     fate ??= `the Python process ${how}`;
     if (waiting.size > 0) {
-      const again = `${waiting.size} ${waiting.size === 1 ? 'episode begins' : 'episodes begin'} anew`;
+      const again = `${waiting.size} ${waiting.size === 1 ? 'episode begins' : 'episodes begin'} again`;
       process.emitWarning(`--env verifiers: ${fate}. ${again}.`, { code: 'HEED_PYTHON_REPLACED' });
     }
     for (const settle of waiting.values()) settle({ failure: fate, again: true });
