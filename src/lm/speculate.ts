@@ -91,7 +91,7 @@ export function checkDraftTokens(tokenizer: Tokenizer, draft: Tokenizer): void {
     if (tokenizer.tokenOf(id) === draft.tokenOf(id)) continue;
     const [mine, other] = [tokenizer, draft].map((one) => JSON.stringify(one.tokenOf(id)) ?? 'none');
     throw new HeedError(
-      `The draft model has another tokenizer: its token ${id} is ${other}, that of the model ${mine}.`,
+      `The draft model has a different tokenizer: its token ${id} is ${other}, that of the model ${mine}.`,
       { hint: 'Use a smaller model of the same family.' },
     );
   }

@@ -176,7 +176,7 @@ export function finishTraining(folder: string, { code, result, error, damaged = 
     endRun(folder);
     const how = code === 143 ? 'was stopped' : `failed with exit code ${code}: ${error ?? 'it printed nothing'}`;
     throw new HeedError(`The trainer's job ${job} ${how}`, {
-      hint: `What came home is in ${folder}; the trainer's files, which can be run by hand, are in ${join(folder, TRAINER)}.`,
+      hint: `What was copied from it is in ${folder}; the trainer's files, which can be run by hand, are in ${join(folder, TRAINER)}.`,
     });
   }
   const { files, stored, last, ...about } = result as EndResult;

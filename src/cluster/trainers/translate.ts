@@ -140,7 +140,7 @@ export function translate(stage: TrainerStage): Translation {
     throw new HeedError(
       `heed ${stage.command} cannot run on ${stage.on} like this:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
       {
-        hint: 'Nothing has been submitted. docs/reference/trainers-settings.md has what each trainer takes.',
+        hint: 'Nothing has been submitted. docs/reference/trainers-settings.md lists what each trainer accepts.',
       },
     );
   }
