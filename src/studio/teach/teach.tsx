@@ -62,7 +62,7 @@ function Room({ view, gone, project, person }: RoomProps) {
   const keys = bindings();
   const sentence =
     gone && !ended
-      ? 'The training cannot be reached: it was ended, or its machine is away. Your judgments are kept here until it is back.'
+      ? 'The training cannot be reached: it has ended, or its machine cannot be reached. Your judgments are kept here until it is back.'
       : sentenceOf(view, item !== undefined, waiting > 0);
   const done = view.phase === 'done';
   const work =
