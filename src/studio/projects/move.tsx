@@ -43,7 +43,7 @@ export function MoveIn() {
   const ready = project.trim() !== '' && files.length > 0;
   return (
     <details>
-      <summary>Move in from another tool</summary>
+      <summary>Import from another tool</summary>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -65,7 +65,7 @@ export function MoveIn() {
         </label>
         <div class="row">
           <button type="submit" disabled={!ready}>
-            See what would come in
+            See what would be imported
           </button>
           <button type="button" class="primary" disabled={!ready} onClick={() => send(false)}>
             Import
