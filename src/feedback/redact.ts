@@ -38,9 +38,7 @@ export function redactionRules(own: Readonly<Record<string, string>> = {}): Reda
     try {
       return [name, new RegExp(pattern, 'gu')];
     } catch (cause) {
-      throw new HeedError(`The redaction rule "${name}" is not a valid regular expression: ${messageOf(cause)}.`, {
-        cause,
-      });
+      throw new HeedError(`The redaction rule "${name}" is not a regular expression: ${messageOf(cause)}.`, { cause });
     }
   });
   return [...builtIn, ...added];

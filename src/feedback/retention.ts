@@ -13,9 +13,7 @@ const days = z.number().min(0).max(36_500);
 /** Checks `RetentionRules`. Each field is a number of days. */
 export const retentionSchema = z.object({
   reasons: days.optional().describe('days to keep reasons in annotators’ own words; the judgments stay'),
-  items: days
-    .optional()
-    .describe('days to keep items, including gold items, and their judgments after they were added'),
+  items: days.optional().describe('days to keep items, gold items too, with their judgments, once added'),
   archived: days.optional().describe('days to keep archived items and projects, with their judgments'),
   drafts: days.optional().describe('days to keep responses of the chat that nobody chose from'),
   sessions: days.optional().describe('days to keep sign-in sessions, even those in use'),

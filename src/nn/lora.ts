@@ -149,9 +149,7 @@ export function loraTargets(config: DecoderConfig, options: LoraOptions): LoraTa
     .map(({ name, shape: [out, inner], bias }) => {
       const rank = ownNumber(rankPattern, name) ?? options.rank;
       if (!Number.isInteger(rank) || rank < 1) {
-        throw new HeedError(`a LoRA rank must be a whole number of at least 1, got ${rank}`, {
-          hint: `it is that of "${name}"`,
-        });
+        throw new HeedError(`a LoRA rank is a whole number above 0, got ${rank}`, { hint: `it is that of "${name}"` });
       }
       const embedding = name === moduleOf(EMBEDDING);
       return { name, out, inner, ...scaling(options, name, rank), bias, embedding };

@@ -23,9 +23,7 @@ export const judgeCallSchema = endpointCallSchema.extend({
   maxTokens: wholeNumber(1).default(512).describe("maximum tokens of an endpoint's reply"),
   samples: wholeNumber(1)
     .default(1)
-    .describe(
-      'verdicts to draw from an endpoint in each order; the majority decides; two or more are drawn at temperature 1',
-    ),
+    .describe('verdicts per order to draw from an endpoint; the majority decides; two or more at temperature 1'),
 });
 
 /** Which of two completions a single verdict is for, by the order in which they were shown. */

@@ -51,9 +51,7 @@ export async function openRubricReward(source: string | ChatSource, options: Rub
   const { points = 10, maxTokens = 512, temperature = 0 } = options;
   const criteria = criteriaOf(options.criteria);
   if (!(Number.isInteger(points) && points >= 2)) {
-    throw new HeedError(`rubric: expected points to be a whole number of at least 2, got ${points}.`, {
-      hint: 'For example: { points: 10 }.',
-    });
+    throw new HeedError(`rubric: points must be a whole number above 1, got ${points}.`, { hint: 'Try 10.' });
   }
   const chat = await openChat(source, options.pull, options.call);
   const total = criteria.reduce((sum, { weight }) => sum + weight, 0);

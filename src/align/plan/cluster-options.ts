@@ -35,9 +35,7 @@ export const clusterOnlySchema = z.object({
   tensorParallel: wholeNumber(1).default(1).describe('devices that divide each layer in training'),
   engines: z
     .object({
-      devices: wholeNumber(0)
-        .default(0)
-        .describe("devices for the vLLM engines alone; 0: they use the trainer's devices"),
+      devices: wholeNumber(0).default(0).describe("devices for the vLLM engines; 0: they use the trainer's"),
       tensorParallel: wholeNumber(1)
         .optional()
         .describe('devices per engine (default: the fewest that leave half of their memory to the cache)'),

@@ -48,16 +48,13 @@ export function addCluster(command: Command): void {
     .option('--follow', 'keep printing until the job ends')
     .action(logs);
   addAddress(command.command('stop').argument('<job>').description('stop a job')).action(stop);
-  addAddress(
-    command.command('fetch').argument('<run>').description('copy what a run has made so far to this machine'),
-  ).action(fetchHome);
+  addAddress(command.command('fetch').argument('<run>').description('copy what a run has made so far')).action(
+    fetchHome,
+  );
   addAddress(
     command.command('attach').argument('<run>').description('follow the job of a run again, until it ends'),
   ).action(attach);
-  command
-    .command('job', { hidden: true })
-    .description('carry out the order in this folder; jobs call this')
-    .action(job);
+  command.command('job', { hidden: true }).description('run the order in this folder, for jobs').action(job);
 }
 
 async function check(flags: Flags): Promise<void> {

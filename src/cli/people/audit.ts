@@ -106,10 +106,7 @@ export function addRetain(command: Command): void {
   command
     .option('--project <name>', "set the rules of this project, in place of the store's")
     .option('--set', 'store the rules, which a studio then applies every day; "off" in place of days unsets one')
-    .option(
-      '--compact',
-      'rewrite a SQLite file even if nothing was deleted, so that nothing deleted earlier is left in it',
-    )
+    .option('--compact', 'rewrite a SQLite file in any case, so that nothing deleted earlier is left in it')
     .option('--dry-run', 'only count what would be deleted')
     .action(async (store: string, flags: RetainFlags) => {
       const output = createOutput(flags);

@@ -41,12 +41,7 @@ const describeWork = ({ items, judgments, skips, minutes, implausible, open, las
     ['time', `${minutes.toFixed(1)} minutes${last === null ? '' : `, the last ${new Date(last).toISOString()}`}`],
     ...(implausible === 0
       ? []
-      : [
-          ['note', `${implausible} times are longer than the time that had passed, which is counted instead`] as [
-            string,
-            string,
-          ],
-        ]),
+      : [['note', `${implausible} times exceed the time that passed, which counts instead`] as [string, string]]),
     ...(amount === null ? [] : [['amount', amount.toFixed(2)] as [string, string]]),
   ]);
 

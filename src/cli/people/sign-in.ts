@@ -29,14 +29,9 @@ export const signInFlagsSchema = z.object({
       'at a first sign-in, find the person of the store whose name is the verified e-mail address or the user name',
     ),
   oidcLabel: optionalText("what the page calls the provider (default: the issuer's host)"),
-  oidcHours: hours
-    .default(12)
-    .describe('hours until people must sign in there again; their groups are then read again'),
+  oidcHours: hours.default(12).describe('hours until people sign in there again and their groups are read again'),
   oidcLogout: z.boolean().default(true).describe('sign people out at the provider too'),
-  oidcOnly: z
-    .boolean()
-    .default(false)
-    .describe('nobody can sign in by a token or the printed link; API keys still work'),
+  oidcOnly: z.boolean().default(false).describe('refuse tokens and the printed link at sign-in; API keys still work'),
   sessionHours: hours.default(336).describe('hours from signing in to the end of a session'),
   sessionIdleHours: hours.default(72).describe('hours without a request after which a session ends'),
 });

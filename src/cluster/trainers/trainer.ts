@@ -172,6 +172,4 @@ export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`
 
 /** A whole number, or a fault: the trainer computes in parts of equal size. */
 export const wholeParts = (whole: number, part: number, what: string): string | undefined =>
-  Number.isInteger(whole / part) && part > 0
-    ? undefined
-    : `expected ${what}, but ${whole} is not a multiple of ${part}`;
+  Number.isInteger(whole / part) && part > 0 ? undefined : `expected ${what}, but ${part} does not divide ${whole}`;

@@ -109,10 +109,7 @@ function badOutcome({ reward, terminated, truncated }: StepResult): [string, str
 function checkFrame(frame: unknown, wrong: (message: string, hint: string) => HeedError): void {
   const { width, height, shapes } = (frame ?? {}) as Record<string, unknown>;
   if ((width as number) > 0 && (height as number) > 0 && Array.isArray(shapes)) return;
-  throw wrong(
-    `expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`,
-    'return the picture that people will judge',
-  );
+  throw wrong(`expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`, 'show what people judge');
 }
 
 function someAction(

@@ -11,10 +11,7 @@ import { itemIdsSchema } from './projects.ts';
 
 /** Body of the request that assigns items to people. */
 export const assignSchema = itemIdsSchema.extend({
-  people: z
-    .array(z.string().max(200))
-    .max(100)
-    .describe('names of the only people who get the items; empty for everybody'),
+  people: z.array(z.string().max(200)).max(100).describe('names of those who get the items; empty for everybody'),
 });
 
 /** Query of the request for one's own judgments. */

@@ -280,9 +280,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       const { url } = context.req.valid('json');
       const { hostname, username } = new URL(url);
       if (username)
-        throw new HeedError('A webhook’s address must not contain a password.', {
-          hint: 'Check the signature of its requests instead.',
-        });
+        throw new HeedError('A webhook’s address has no password.', { hint: 'Check the signature instead.' });
       const host = hostname.replace(/^\[|\]$/g, '');
       if (!allowsPrivate && (host === 'localhost' || (isIP(host) && isPrivate(host)))) throw new PrivateAddress(host);
       const [id, secret] = [newId(), `${PREFIX}${randomBytes(32).toString('base64')}`];

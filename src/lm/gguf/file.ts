@@ -114,8 +114,7 @@ function partsOf(path: string): string[] {
   );
   const missing = paths.filter((part) => !existsSync(part));
   if (count === 0 || missing.length > 0) {
-    const which =
-      count === 0 ? 'its name is not that of a part' : `it is one of ${count} parts, and "${missing[0]}" is missing`;
+    const which = count === 0 ? 'it is not a part' : `it is one of ${count} parts, and "${missing[0]}" is missing`;
     throw ggufError(path)(which, 'All parts have to be in one folder: fetch the missing ones.');
   }
   return paths;

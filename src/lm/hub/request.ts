@@ -119,9 +119,7 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
     });
   }
   if (code === 'GatedRepo') {
-    const whose = token
-      ? 'the one that is set belongs to another account, or may not read gated repositories'
-      : 'none is set';
+    const whose = token ? 'the one set is of another account, or may not read gated repositories' : 'none is set';
     return new HeedError(`The ${type} "${name}" is gated: its license has to be accepted first (${status}).`, {
       hint: `Accept the license at ${page}, and set HF_TOKEN to a token of that account (${whose}).`,
     });

@@ -370,7 +370,5 @@ function secretIn(path: string): string {
   }
   const secret = readFileSync(path, 'utf8').trim();
   if (secret !== '') return secret;
-  throw new HeedError(`"${path}" is empty.`, {
-    hint: 'Remove it: the server then makes a new secret, and old feedback tokens stop working.',
-  });
+  throw new HeedError(`"${path}" is empty.`, { hint: 'Remove it: a new secret is made, and old tokens end.' });
 }

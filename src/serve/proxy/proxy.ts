@@ -59,9 +59,7 @@ const messagesSchema = z.array(z.looseObject({ role: z.string() }));
 export function upstreamUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new HeedError(`"${text}" is not an address of a provider.`, {
-      hint: 'Write it as https://api.openai.com/v1',
-    });
+    throw new HeedError(`"${text}" is not an address of a provider.`, { hint: 'Expected https://HOST/v1' });
   }
   if (url.username || url.password) {
     throw new HeedError('The address of the provider contains a password.', {

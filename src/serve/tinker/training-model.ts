@@ -177,7 +177,6 @@ export function checkTokens(
     const wrong = [...ids, ...targets].find(
       (token) => !Number.isInteger(token) || token < 0 || token >= vocabularySize,
     );
-    if (wrong !== undefined)
-      throw new ApiError(400, `data[${i}] has the token ${wrong}, which the model does not have.`);
+    if (wrong !== undefined) throw new ApiError(400, `data[${i}] has the token ${wrong}, which the model lacks.`);
   }
 }

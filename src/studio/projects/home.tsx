@@ -95,8 +95,7 @@ function figuresOf(
       label: 'Pace',
       value: cost.seconds === null ? '–' : cost.seconds.toFixed(1),
       rest: cost.seconds === null ? undefined : 's',
-      note:
-        cost.perHour === null ? 'no judgment has been timed yet' : `a judgment; ${Math.round(cost.perHour)} an hour`,
+      note: cost.perHour === null ? 'no judgment was timed' : `a judgment; ${Math.round(cost.perHour)} an hour`,
     },
     {
       label: 'Cost',

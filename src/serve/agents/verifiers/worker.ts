@@ -102,12 +102,9 @@ export function createVerifiersWorker(
       const { description } = await start();
       first ??= description;
       if (description.digest === first.digest) return first;
-      throw new HeedError(
-        `--env verifiers: the environment "${order.id}" has different tasks each time it is loaded.`,
-        {
-          hint: 'Its load_environment must return the same tasks for the same arguments: use a seed.',
-        },
-      );
+      throw new HeedError(`--env verifiers: the environment "${order.id}" has different tasks at each load.`, {
+        hint: 'Its load_environment must return the same tasks for the same arguments: use a seed.',
+      });
     },
     async play({ task, baseUrl, signal }, turns) {
       const worker = await start();
