@@ -26,7 +26,7 @@ const MOST_GUESSES = 31; // a pass over 32 tokens of one row is kept for the nex
 export const speculateSchema = z.object({
   lookup: wholeNumber(1)
     .optional()
-    .describe('guess from the text: what followed its last tokens before, at most so many of them'),
+    .describe('guess from the text: what followed its last tokens before, at most this many of them'),
   guesses: wholeNumber(1)
     .max(MOST_GUESSES)
     .default(4)

@@ -38,7 +38,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
       failure(
         'too-few-labels',
         `There are too few labels: ${items} pairs, predicting ${percent(accuracy, 0)} of ${n} held-out ones${low < 0.5 ? ', no better than chance' : ''}.`,
-        'Collect more: some 500 pairs for a small world, several thousand for open text.',
+        'Collect more: about 500 pairs for a small world, several thousand for open text.',
       ),
     );
   } else if (known && accuracy < CONTRADICTED && !(early > 0.75)) {
@@ -55,7 +55,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
       warning(
         'too-few-labels',
         `There are only ${items} pairs to learn from${known ? `, which predict ${percent(accuracy, 0)} of ${n} held-out ones` : ''}.`,
-        'Collect more: some 500 pairs for a small world, several thousand for open text.',
+        'Collect more: about 500 pairs for a small world, several thousand for open text.',
       ),
     );
   }
