@@ -21,7 +21,7 @@ def calculator(expression: str) -> int:
     """
     parts = re.fullmatch(r"\s*(-?\d{1,9})\s*([-+*])\s*(-?\d{1,9})\s*", expression)
     if not parts:
-        raise ValueError(f"expected such as 12 * 30, got {expression}")
+        raise ValueError(f"expected an expression such as 12 * 30, got {expression}")
     a, sign, b = parts.groups()
     return OPERATIONS[sign](int(a), int(b))
 

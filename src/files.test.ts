@@ -63,7 +63,7 @@ describe('writeFileAtomic', () => {
     const missing = thrown(() => writeFileAtomic(join(folder, 'none', 'c.txt'), 'x'));
     expect(missing.message).toContain(join(folder, 'none', 'c.txt'));
     expect(missing.hint).toContain('create the folder');
-    expect(thrown(() => readJsonFile(join(folder, 'none.json'))).hint).toContain('start from the folder you are in');
+    expect(thrown(() => readJsonFile(join(folder, 'none.json'))).hint).toContain('start from the current folder');
     mkdirSync(join(folder, 'sub'));
     expect(thrown(() => writeFileAtomic(join(folder, 'sub'), 'x')).hint).toContain('path of a file');
     writeFileSync(join(folder, 'plain'), '');

@@ -33,7 +33,8 @@ const LONGEST_WRITE = 2 ** 30;
  */
 export function writeFileAtomic(path: string, data: Uint8Array | string | Iterable<Uint8Array>): void {
   const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-  const parts = typeof data === 'string' ? [Buffer.from(data)] : data instanceof Uint8Array ? [data] : data;
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  const parts = bytes instanceof Uint8Array ? [bytes] : bytes;
   let file: number | undefined;
   let created = false;
   try {
@@ -85,7 +86,7 @@ export function writeAll(file: number, bytes: Uint8Array): void {
 export async function importFile(path: string, what: string): Promise<Record<string, unknown>> {
   if (!existsSync(path)) {
     throw new HeedError(`${what} "${path}" does not exist.`, {
-      hint: `Check the path. Relative ones start from the folder you are in: ${resolve('.')}`,
+      hint: `Check the path. Relative paths start from the current folder: ${resolve('.')}`,
     });
   }
   try {
@@ -105,7 +106,7 @@ function importHint(cause: unknown, path: string): string {
     return 'Node reads TypeScript from 22.18 on: update Node, or compile the file to JavaScript.';
   }
   if (code === 'ERR_MODULE_NOT_FOUND' && message.includes("'heed'")) {
-    return "Is heed installed in the file's project? docs/how-to/install.md says how.";
+    return "Is heed installed in the file's project? See docs/how-to/install.md.";
   }
   // what Node says of import and export in a file that package.json makes CommonJS; npm init does so from npm 11 on
   if (cause instanceof SyntaxError && /token 'export'|import statement outside a module/.test(message)) {
@@ -210,18 +211,18 @@ const REASONS: Record<string, [reason: string, hint: (path: string) => string]> 
   ],
   EACCES: [
     'permission denied',
-    (path) => `Give this user the right to "${path}" and its folder, or choose another folder.`,
+    (path) => `Give this user access to "${path}" and its folder, or choose another folder.`,
   ],
   EPERM: [
     'permission denied',
-    (path) => `Give this user the right to "${path}" and its folder, or choose another folder.`,
+    (path) => `Give this user access to "${path}" and its folder, or choose another folder.`,
   ],
-  EROFS: ['the file system is read-only', () => 'Choose a folder on a disk that can be written.'],
+  EROFS: ['the file system is read-only', () => 'Choose a folder on a disk that you can write to.'],
   ENOENT: [
     'no such file or folder',
     (path) =>
       existsSync(dirname(path))
-        ? `Check the path. Relative ones start from the folder you are in: ${resolve('.')}`
+        ? `Check the path. Relative paths start from the current folder: ${resolve('.')}`
         : `Check the path, or create the folder "${dirname(path)}" first.`,
   ],
   ENOTDIR: ['a part of the path is a file, not a folder', () => 'Check the path.'],

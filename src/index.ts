@@ -3,6 +3,6 @@
  */
 import { HeedError } from './error.ts';
 
-throw new HeedError('heed has no door of its own name: import from one of its doors', {
+throw new HeedError('"heed" itself exports nothing: import from one of its entry points', {
   hint: "models: 'heed/align', 'heed/lm', 'heed/data'; agents: 'heed/control', 'heed/rl', 'heed/env'; people: 'heed/feedback'; servers: 'heed/serve', 'heed/tinker'; docs/reference/library.md lists all",
 });

@@ -19,7 +19,7 @@ function forward<M extends object>(module: string): M {
   const load = (): object => {
     const builtin = globalThis.process?.getBuiltinModule?.(module) ?? provided.get(module);
     if (builtin) return builtin;
-    throw new HeedError(`${module} is missing: a page has no files, threads of Node or other programs`, {
+    throw new HeedError(`${module} is missing: a page has no files, Node threads or other programs`, {
       hint: 'run this part in Node, or pass the data itself in place of a file',
     });
   };

@@ -138,7 +138,7 @@ export function faultsInWords(error: ZodError, input: unknown, flag = (path: str
       // an element of a list has no name of its own
       const name = flag(issue.path.filter((key) => typeof key === 'string').join('.'));
       if (issue.code === 'invalid_type' && value === undefined) return `${name} is missing`;
-      return `${name}: ${expectation(issue)}, got ${value === undefined ? 'what goes with it' : inWords(value)}`;
+      return `${name}: ${expectation(issue)}${value === undefined ? '' : `, got ${inWords(value)}`}`;
     })
     .join('\n');
 }

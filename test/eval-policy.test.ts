@@ -114,7 +114,7 @@ describe('heed eval policy', () => {
     const args = [...evaluate, ...rewarded, '--baseline', model('tiny-gpt2'), '--checkpoint-seconds', '0', '--out'];
     expect(await call([...args, 'whole'], folder.path)).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining('read different tokens'),
+      stderr: expect.stringContaining('different tokenizers'),
     });
     expect((await interrupt('1/', [...args, 'cut'], folder.path)).code).toBe(130);
     expect(await call(['eval', 'policy', '--resume', 'cut'], folder.path)).toMatchObject({ code: 0 });
@@ -129,7 +129,7 @@ describe('heed eval policy', () => {
   it('refuses what cannot be evaluated', async () => {
     for (const [args, code, message] of [
       [[...rewarded], 2, '--baseline'],
-      [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no completion of 1 of 12 prompts'],
+      [['--baseline', 'few.jsonl', ...rewarded], 1, '"few.jsonl" has no completion for 1 of 12 prompts'],
       [['--baseline', 'completions.jsonl', '--judge', 'http://127.0.0.1:9/v1'], 1, 'names no model'],
       [['--baseline', 'completions.jsonl', '--judge', judge], 1, 'answered 401'],
     ] as const) {

@@ -187,11 +187,11 @@ it.skipIf(!postgres)('a store on PostgreSQL is filled and told about likewise (n
   expect((await run('stats', '--project', 'p', '--store', store)).stdout).toMatch(/judgments +12 on 6 of 6 items/);
 });
 
-it('a project is put away, taken back and deleted, with its name said twice', async () => {
+it('a project is archived, brought back and deleted, with its name given twice', async () => {
   write('few.jsonl', pairs.slice(0, 2));
   const of = ['--project', 'gone', '--store', 'gone.db'];
   await run('import', 'few.jsonl', ...of);
-  expect((await run('archive', ...of)).stdout).toContain('put away');
+  expect((await run('archive', ...of)).stdout).toContain('is archived');
   expect((await run('unarchive', ...of)).stdout).toContain('is back');
   expect(await run('delete', ...of, '--confirm', 'other')).toMatchObject({
     code: 2,

@@ -93,7 +93,7 @@ describe('heed generate', () => {
     }
     const { code, stderr } = await heed([...args, '--draft', 'reviews-base']);
     expect(code).toBe(1);
-    expect(stderr).toContain('another tokenizer');
+    expect(stderr).toContain('a different tokenizer');
   });
 
   it.each<[string, string[], ...string[]]>([

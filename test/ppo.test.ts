@@ -71,5 +71,5 @@ it('says what is wrong before it begins', async () => {
   const policy = await wrong('--model', llama, '--reward', llama);
   expect(policy).toMatchObject({ code: 1, stderr: expect.stringContaining('not a reward model') });
   const alien = await wrong('--model', llama, '--reward', judge, '--reference', fixtureModel('tiny-qwen2'));
-  expect(alien).toMatchObject({ code: 1, stderr: expect.stringContaining('another vocabulary') });
+  expect(alien).toMatchObject({ code: 1, stderr: expect.stringContaining('a different vocabulary') });
 });

@@ -42,7 +42,7 @@ it.each([
   child.kill('SIGINT');
   expect(await end).toMatchObject({
     code: 130,
-    stderr: expect.stringContaining(`Go on with: heed ppo --resume ${out}`),
+    stderr: expect.stringContaining(`Continue with: heed ppo --resume ${out}`),
   });
   rmSync(at('calls'));
   expect((await heed(['ppo', '--resume', out], folder.path)).code).toBe(0);

@@ -437,7 +437,7 @@ describe('one server', () => {
       for (const log of ['-wal', '-shm']) rmSync(`${path}${log}`, { force: true });
     }
     await expect(openDatabase(path)).rejects.toMatchObject({
-      hint: expect.stringMatching(/damaged.*Restore a backup/),
+      hint: expect.stringMatching(/damaged.*restore a backup/),
     });
   });
 

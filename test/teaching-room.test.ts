@@ -321,6 +321,6 @@ describe('the room of heed ppo --ask-people', () => {
     writeFileSync(join(folder.path, 'prompts.jsonl'), prompts.join('\n'));
     await heed(['ppo', ...taught, '--steps', '1', '--evaluations', '0', '--out', 'alone'], folder.path);
     const { code, stderr } = await heed(['ppo', '--resume', 'alone', '--more', '4'], folder.path);
-    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('asks nobody') });
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining('does not ask people') });
   });
 });

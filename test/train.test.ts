@@ -114,7 +114,7 @@ describe('heed rl', () => {
     expect(result.return.mean).toBeGreaterThan(60);
     expect(existsSync(join(folder.path, 'rl', 'report.html'))).toBe(true);
     const again = await call(['rl', '--resume', 'rl', '--json'], folder.path);
-    expect(again).toMatchObject({ stdout, stderr: expect.stringContaining('"rl" had finished') });
+    expect(again).toMatchObject({ stdout, stderr: expect.stringContaining('"rl" had already finished') });
     expect(await call(['train', '--resume', 'rl'], folder.path)).toMatchObject({
       code: 2,
       stderr: expect.stringContaining('heed rl --resume rl'),

@@ -159,7 +159,7 @@ export { evaluateSteps, type StepEvaluation } from './process/evaluation.ts';
 export { processReward } from './process/model.ts';
 export type { ProcessOptions } from './process/options.ts';
 export { createProcess, type ProcessLearner, stepLoss, supervised } from './process/process.ts';
-export { type Aggregate, aggregates, stepRewards, stepsIn, worthOf } from './process/steps.ts';
+export { type Aggregate, aggregateScore, aggregates, stepRewards, stepsIn } from './process/steps.ts';
 export { diagnoseLanguageRun } from './records.ts';
 export type { OpenReward, RewardPart, Scores, StepReward } from './reward-functions/reward-function.ts';
 export { bleu, fuzzyMatch, gleu, meteor, rouge, rougeL, textSimilarities } from './reward-functions/text-similarity.ts';

@@ -78,7 +78,7 @@ Examples:
     'compare-rewards',
     'compare two learned rewards: correlation, EPIC distance, and clips on which they disagree',
     async (command) => (await import('./control/compare-rewards.ts')).addCompareRewards(command),
-    `The steps are of random play in --env. The EPIC distance (Gleave et al. 2021) is 0 for rewards that differ only in scale and
+    `The steps come from random play in --env. The EPIC distance (Gleave et al. 2021) is 0 for rewards that differ only in scale and
 potential shaping, which change no best policy.
 
 Examples:
@@ -578,7 +578,7 @@ Examples:
   ],
   [
     'diagnose',
-    'say what went wrong in a run, and what to do about it',
+    'find out what went wrong in a run, and what to do about it',
     async (command) => (await import('./run/diagnose.ts')).addDiagnose(command),
     'Example:\n  heed diagnose runs/20260102-030405-CartPole-v1',
   ],
@@ -592,7 +592,7 @@ Examples:
     'init',
     'begin a task of your own: a recipe, a sample of data and the next command',
     async (command) => (await import('./init/init.ts')).addInit(command),
-    `It asks what you want to do, or takes flags. Nothing is ever overwritten.
+    `It asks what you want to do, or reads it from flags. It never overwrites a file.
 
 Examples:
   heed init

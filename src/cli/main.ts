@@ -122,7 +122,7 @@ function inOurWords(error: unknown, program: Command, args: readonly string[]): 
   if (stray !== undefined) return unknownFlag(stray, command);
   const message = error.message.replace(/^error: /, '');
   const [text, guess] = message.split('\n');
-  const help = `${typedName(command)} --help says what it takes.`;
+  const help = `${typedName(command)} --help shows its arguments and flags.`;
   return new UsageError(text, { hint: guess ? `${guess.replace(/^\(|\)$/g, '')} ${help}` : help, cause: error });
 }
 

@@ -87,7 +87,7 @@ describe('a folder sent home through a log', () => {
     expect(receiver.damaged.length).toBeGreaterThan(0);
     expect(Object.keys(contents('here'))).toEqual(['report.html']);
     const out: SyncFrame = { kind: 'put', n: 99, path: '../out', at: 0, sha256: '' };
-    expect(() => receiver.apply(out)).toThrow('no path inside of its run');
+    expect(() => receiver.apply(out)).toThrow('not a path inside its run');
   });
 });
 

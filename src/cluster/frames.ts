@@ -81,7 +81,7 @@ export function createReceiver(folder: string, applied: number): Receiver {
   };
   const target = (path: string): string => {
     if (path.split('/').some((name) => ['', '.', '..'].includes(name) || /[\\:\p{Cc}]/u.test(name)))
-      throw new HeedError(`The job sent a file ${JSON.stringify(path)}, which is no path inside of its run.`);
+      throw new HeedError(`The job sent a file ${JSON.stringify(path)}, which is not a path inside its run.`);
     return join(folder, path);
   };
   const put = ({ path, at, sha256 }: Extract<SyncFrame, { kind: 'put' }>) => {

@@ -109,7 +109,7 @@ export function openRay({ address, token, ...options }: RayOptions = {}): Ray {
   const url = URL.canParse(given) ? new URL(given) : undefined;
   if (!url || !['http:', 'https:'].includes(url.protocol) || url.username || url.search || url.hash) {
     throw new HeedError(
-      `The address of the cluster is wrong: expected that of its dashboard, got "${redacted(given)}".`,
+      `The address of the cluster is wrong: expected the address of its dashboard, got "${redacted(given)}".`,
       {
         hint: 'Give --address or RAY_ADDRESS, such as http://HOST:8265; jobs do not go through ray:// or port 6379.',
       },

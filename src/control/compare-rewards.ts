@@ -134,7 +134,7 @@ async function play(
   const cut = Array.from({ length: 400 }, () => experience.sample(draw, { steps: window, anchor: false }));
   const segments = cut.filter((one) => one !== undefined);
   if (segments.length > 0) return { steps, segments };
-  throw new HeedError(`${wanted} steps hold no window of ${window} steps`, {
+  throw new HeedError(`${wanted} steps are too few for a window of ${window} steps`, {
     hint: 'use a smaller --window, or more --steps',
   });
 }

@@ -69,7 +69,7 @@ function comparisonOf(line: string, where: string): ClipComparison {
   try {
     value = JSON.parse(line);
   } catch (error) {
-    throw new HeedError(`${where} is no JSON: ${messageOf(error)}`, { hint });
+    throw new HeedError(`${where} is not valid JSON: ${messageOf(error)}`, { hint });
   }
   const { success, data, error } = rowSchema.safeParse(value);
   if (success) return data;

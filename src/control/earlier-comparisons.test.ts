@@ -118,11 +118,11 @@ describe('comparisons of an earlier run', () => {
     expect(keep(reward).observationSpace).toMatchObject({ stack: 2, low: { length: 8 } });
     keep(await openLearner({ ...tiny, comparisons: [stacked], frameStack: 2, onNotice() {} }));
     await expect(openLearner({ ...tiny, comparisons: [stacked] })).rejects.toMatchObject({
-      message: `the comparisons of "${stacked}" are of 2 observations at once, and here it is 1`,
+      message: `the comparisons of "${stacked}" are of 2 observations at once, but this run has 1`,
       hint: 'add --frame-stack 2, or leave that run out',
     });
     await expect(learnReward({ comparisons: [stacked, first], env: 'CartPole-v1' })).rejects.toThrow(
-      `the comparisons of "${first}" are of 1 observations at once, and here it is 2`,
+      `the comparisons of "${first}" are of 1 observations at once, but this run has 2`,
     );
   });
 
@@ -140,7 +140,7 @@ describe('comparisons of an earlier run', () => {
     const wide = sourceOf(() => makeEnvironment('Acrobot-v1'));
     const task = { env: 'CartPole-v1', judge: undefined, segment: { window: 10 } } as never;
     expect(() => earlierComparisons([first], task, wide, () => {})).toThrow(
-      /has 4 numbers of observations a step: expected 6, as CartPole-v1 has/,
+      /has 4 numbers of observations per step: expected 6, as CartPole-v1 has/,
     );
     expect(() => earlierComparisons(comparisons, task, wide, () => {})).toThrow('comparisons: number 1 has 4 numbers');
     await expect(openLearner({ ...tiny, comparisons: [join(folder, 'none')] })).rejects.toThrow('none');
@@ -162,7 +162,7 @@ describe('comparisons of an earlier run', () => {
     const [step] = first.steps;
     const broken = (more: object) => ({ ...first, steps: [{ ...step, ...more }] });
     expect(() => read({ first: broken({ next: undefined }), second, preference: 'first' })).toThrow(
-      'has 0 numbers of nextObservations a step: expected 4',
+      'has 0 numbers of nextObservations per step: expected 4',
     );
     expect(() => read({ first: broken({ action: [Number.NaN] }), second, preference: 'first' })).toThrow(
       'has actions that are not finite numbers',

@@ -80,8 +80,8 @@ function comparisonOfClips(
       if (uneven < 0) continue;
       const [size, others] = [clip.steps[uneven][field]?.length ?? 0, clip.steps[0][field]?.length ?? 0];
       throw new HeedError(
-        `${where} has ${size} numbers as ${field} in step ${uneven + 1} of its ${name} clip, and ${others} in the first`,
-        { hint: 'all steps have as many numbers' },
+        `${where} has ${size} numbers as ${field} in step ${uneven + 1} of its ${name} clip, but ${others} in step 1`,
+        { hint: 'every step needs the same count of numbers' },
       );
     }
   }
@@ -113,7 +113,7 @@ function comparisonsOfRun(folder: string, task: Task, spaces: Spaces): readonly 
   );
   if (usable.length === 0) {
     throw new HeedError(`the latest checkpoint of "${folder}" has no comparisons to learn from`, {
-      hint: 'wait for its first answers, or leave out --comparisons',
+      hint: 'wait for its first judgments, or leave out --comparisons',
     });
   }
   const comparisons = usable.map(({ segments, choice }): FitComparison => ({ segments, choice }));
@@ -123,7 +123,7 @@ function comparisonsOfRun(folder: string, task: Task, spaces: Spaces): readonly 
 function checkStack(folder: string, { frameStack = 1 }: ControlSettings, { observationSpace: { stack = 1 } }: Spaces) {
   if (frameStack === stack) return;
   throw new HeedError(
-    `the comparisons of "${folder}" are of ${frameStack} observations at once, and here it is ${stack}`,
+    `the comparisons of "${folder}" are of ${frameStack} observations at once, but this run has ${stack}`,
     {
       hint: `add --frame-stack ${frameStack}, or leave that run out`,
     },
@@ -155,7 +155,7 @@ function checked(
   for (const [name, width] of Object.entries(widths) as [keyof typeof widths, number][]) {
     const other = all.map((one) => one[name].length / one.length).find((each) => each !== width);
     if (other !== undefined) {
-      throw new HeedError(`${where} has ${other} numbers of ${name} a step: expected ${width}, as ${env} has`, {
+      throw new HeedError(`${where} has ${other} numbers of ${name} per step: expected ${width}, as ${env} has`, {
         hint: 'leave it out if the environment has changed since',
       });
     }

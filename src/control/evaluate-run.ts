@@ -88,11 +88,11 @@ async function evaluateReward(
     return last ? { foreseen: last['reward/foreseen'] } : {};
   }
   const judge = await loadJudge(options);
-  const worth = (segment: Segment) =>
+  const trueReturn = (segment: Segment) =>
     judge ? judged(judge, segment) : segment.rewards.reduce((sum, reward) => sum + reward, 0);
   const { state, tensors } = readCheckpoint(folder, { step });
   const { reward } = (state as { learner: { reward: RewardState } }).learner;
-  const measured = await measureReward(environment, options, { state: reward, tensors }, { policy, worth });
+  const measured = await measureReward(environment, options, { state: reward, tensors }, { policy, trueReturn });
   return Number.isFinite(measured.accuracy) ? { heldOutAccuracy: measured.accuracy } : {};
 }
 

@@ -96,7 +96,7 @@ describe('a reward from comparisons that exist already', () => {
 
   it('takes the spaces of an environment', async () => {
     const learned = learnReward({ ...brief, comparisons, env: 'CartPole-v1' });
-    await expect(learned).rejects.toThrow('comparisons: number 1 has 2 numbers of observations a step: expected 4');
+    await expect(learned).rejects.toThrow('comparisons: number 1 has 2 numbers of observations per step: expected 4');
   });
 });
 
@@ -125,9 +125,9 @@ describe('what cannot be learned from names the row', () => {
     [
       'a step of another size',
       { ...one, first: acting([0, 1]) },
-      /line 2 has 2 numbers as action in step 3 of its first clip, and 1 in the first/,
+      /line 2 has 2 numbers as action in step 3 of its first clip, but 1 in step 1/,
     ],
-    ['no JSON', '{"first": ', /line 2 is no JSON/],
+    ['not valid JSON', '{"first": ', /line 2 is not valid JSON/],
   ])('%s', async (_, row, message) => {
     await refused(row).toThrow(message);
   });

@@ -34,10 +34,10 @@ export const learnRewardSchema = z.object({
   env: z
     .string()
     .optional()
-    .describe('environment that the clips are of: its name or a file; its spaces and its preset hold (default: none)'),
+    .describe('environment of the clips: a name or a file; its spaces and preset are used (default: none)'),
   python: z.string().optional().describe('Python with Gymnasium (default: HEED_PYTHON, or python3)'),
   frameStack: worldShape.frameStack
-    .describe('how many of the last observations each observation of the clips is (default: as in the first run, or 1)')
+    .describe('how many observations are stacked in each observation of the clips (default: as in the first run, or 1)')
     .meta({ inFileOnly: true }),
   actions: z
     .number()

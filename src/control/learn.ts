@@ -211,7 +211,7 @@ function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generat
   function restart(stuck: Stuck): void {
     const { count } = progress.restart;
     const at = progress.step.toLocaleString('en-US');
-    onNotice(`The policy ${stuckTexts[stuck]}: it starts afresh at step ${at}, with the same reward.`);
+    onNotice(`The policy ${stuckTexts[stuck]}: it starts over at step ${at}, with the same reward.`);
     progress.restart = newRestartState(progress.step, count + 1);
     const fresh = createPpo(teaching.environment, ppoOptions, seedFor(seed, 'restart', count), recurrent);
     const { state, tensors } = fresh.save();

@@ -79,7 +79,7 @@ export interface Learner {
   /** The current learned reward. */
   reward(): RewardSnapshot;
   /** The true return of a segment, or the judge's score. */
-  worth(segment: Segment): number;
+  trueReturn(segment: Segment): number;
   /** Predicted and true returns of segments from recent experience. */
   compareRewards(count?: number): { predicted: number[]; true: number[] };
   /** The comparisons that the reward learns from, with those of earlier runs. */
@@ -136,7 +136,7 @@ export function learnerOf(
       return policiesOf(options, environment, acting[name].save());
     },
     reward: () => rewardOf(options, environment, teaching.ensemble.save()),
-    worth: teaching.worth,
+    trueReturn: teaching.trueReturn,
     compareRewards: teaching.compareRewards,
     comparisons: teaching.comparisons,
     coverage: teaching.coverage,

@@ -55,14 +55,14 @@ const WINDOWS = 200;
 
 /** Measures a learner's reward. The windows of random play are drawn once, from the run's seed. */
 export function createProbe(learner: Learner) {
-  const { options, environment, worth, standard } = learner;
+  const { options, environment, trueReturn, standard } = learner;
   let drawn: Awaited<ReturnType<typeof drawWindows>> | undefined;
   const isKnown = standard === 'return' || standard === 'judge';
   let ensemble: RewardEnsemble | undefined;
   /** Learned and true returns of fresh windows of what the finished agent does, without exploring. */
   const afterwards = async ({ meanReturns }: RewardEnsemble, policy: PolicySnapshot) => {
     const { windows: after } = await drawWindows(environment, options, policy, true);
-    return { predicted: [...meanReturns(after)], true: after.map(worth) };
+    return { predicted: [...meanReturns(after)], true: after.map(trueReturn) };
   };
   return {
     /** Compares the current reward with the true one, and at the `end` with judgments that it has not learned from. */
@@ -76,7 +76,7 @@ export function createProbe(learner: Learner) {
       const recent = learner.compareRewards(WINDOWS / 2);
       const latest = end ? await afterwards(ensemble, learner.policies().policy) : recent;
       const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
-      const truth = [...windows.map(worth), ...recent.true];
+      const truth = [...windows.map(trueReturn), ...recent.true];
       const judgments = end ? await judgmentsOf(learner, state.reward) : undefined;
       return {
         ...agreementOf(predicted, truth, isKnown),
@@ -103,14 +103,14 @@ export async function measureReward(
   environment: EnvironmentSource,
   options: LearnOptions,
   checkpoint: { state: RewardState; tensors: FitTensors },
-  { policy, worth }: { policy: PolicySnapshot; worth: (segment: Segment) => number },
+  { policy, trueReturn }: { policy: PolicySnapshot; trueReturn: (segment: Segment) => number },
 ): Promise<Pick<RewardAgreement, 'accuracy'>> {
   using ensemble = await ensembleFor(environment, options);
   ensemble.restore(checkpoint.state, checkpoint.tensors);
   const first = await drawWindows(environment, options, undefined);
   const later = await drawWindows(environment, options, policy);
   const windows = [...first.windows, ...later.windows];
-  return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(worth)) };
+  return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(trueReturn)) };
 }
 
 /**

@@ -77,7 +77,7 @@ export function preferenceReport(folder: string): Report {
         'reward/foreseen',
         'Choices foreseen',
         'share of choices foreseen',
-        "Share of the teacher's decided choices so far that the reward model predicted before it learned from them. Queries that are chosen for disagreement are hard, so half is usual: it says how much they told, not how good the reward is.",
+        "Share of the teacher's decided choices so far that the reward model predicted before it learned from them. Queries that are chosen for disagreement are hard, so half is usual. It shows how much the queries taught, not how good the reward is.",
         byBoth,
         both,
       ),
@@ -179,7 +179,7 @@ function roundsOf(rows: readonly MetricsRow[]): Section[] {
       kind: 'lines',
       title: 'Agreement by round',
       caption:
-        "Share of each round's decided choices that the reward predicted before it learned from them. A share that falls says that the teacher changes, or that the agent does what was never compared.",
+        "Share of each round's decided choices that the reward predicted before it learned from them. A falling share means that the teacher changes, or that the agent does things that were never compared.",
       xLabels: ['labels', 'environment steps'],
       yLabel: 'share of choices foreseen',
       series: [

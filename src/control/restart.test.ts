@@ -102,7 +102,7 @@ const slow: LearnSettings = {
   ppo: { environments: 4, horizon: 512, minibatch: 1024, epochs: 1, hidden: [16], learningRate: 1e-9 },
 };
 
-test.each([1, 0])('with at most %s restarts a stuck policy starts afresh, the same when resumed', async (restarts) => {
+test.each([1, 0])('with at most %s restarts a stuck policy starts over, the same when resumed', async (restarts) => {
   const notices: string[] = [];
   const start = () =>
     keep(
@@ -117,7 +117,7 @@ test.each([1, 0])('with at most %s restarts a stuck policy starts afresh, the sa
   const steps = await finish(learner);
   const afresh = new Array(restarts).fill(1);
   expect(steps.flatMap(({ restarts }) => restarts ?? [])).toEqual(afresh);
-  expect(notices.filter((text) => text.includes('starts afresh'))).toHaveLength(restarts);
+  expect(notices.filter((text) => text.includes('starts over'))).toHaveLength(restarts);
   expect(weight() === first).toBe(restarts === 0);
   if (restarts > 0) expect(await expectResumable(start)).toBe(8);
 });

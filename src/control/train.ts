@@ -149,7 +149,7 @@ export interface ComparisonSample extends ComparedClips {
 function comparisonSample(
   comparison: SegmentComparison,
   label: number,
-  { worth }: Learner,
+  { trueReturn }: Learner,
   clips: ReturnType<typeof clipsOf>,
 ): Record<string, unknown> {
   const { id, step, segments, choice, predicted } = comparison;
@@ -160,7 +160,7 @@ function comparisonSample(
     label,
     choice,
     predicted,
-    returns: segments.map(worth) as [number, number],
+    returns: segments.map(trueReturn) as [number, number],
     lengths: segments.map(({ length }) => length) as [number, number],
     ...clips,
   };

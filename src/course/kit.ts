@@ -132,5 +132,6 @@ function show(value: unknown): string {
   const text = JSON.stringify(value, (_, one) => (typeof one === 'number' ? Number(one.toPrecision(4)) : one)) ?? '?';
   const spaced = text.replaceAll(',', ', ').replaceAll(':', ': ');
   if (spaced.length <= LONGEST) return spaced;
-  return Array.isArray(value) || ArrayBuffer.isView(value) ? 'a list' : typeof value === 'string' ? 'a text' : '{…}';
+  if (typeof value === 'string') return 'a text';
+  return Array.isArray(value) || ArrayBuffer.isView(value) ? 'a list' : '{…}';
 }

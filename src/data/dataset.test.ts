@@ -103,11 +103,11 @@ describe('what is wrong is told with its place', () => {
   });
 
   it.each<[string, string, string | Uint8Array, number, RegExp]>([
-    ['cut gzip', 'a.jsonl.gz', gzipSync(lines(...two)).subarray(0, 20), 1, /not sound gzip/],
+    ['cut gzip', 'a.jsonl.gz', gzipSync(lines(...two)).subarray(0, 20), 1, /not valid gzip/],
     ['text called gzip', 'a.jsonl.gz', lines(...two), 1, /not gzip/],
     ['UTF-16', 'a.csv', Buffer.from('\ufefftext\na\n', 'utf16le'), 1, /UTF-16/],
-    ['text called Parquet', 'a.parquet', 'text', 1, /not sound Parquet/],
-    ['an empty Parquet', 'a.parquet', '', 1, /not sound Parquet/],
+    ['text called Parquet', 'a.parquet', 'text', 1, /not valid Parquet/],
+    ['an empty Parquet', 'a.parquet', '', 1, /not valid Parquet/],
     ['a cut list', 'a.json', '[{"text":"a"},\n{"te', 2, /ends inside the list/],
   ])('in a file that is %s', async (_, name, content, line, reason) => {
     const { bad } = await read(file(name, content));
@@ -133,7 +133,7 @@ describe('what is wrong is told with its place', () => {
     const damaged = new URL('../../test/fixtures/corpus/parquet/levels-too-long.parquet', import.meta.url);
     const { rows, bad } = await read(file('a.parquet', readFileSync(damaged)));
     expect(rows).toEqual([]);
-    expect(bad).toMatchObject([{ line: 1, reason: expect.stringMatching(/not sound Parquet: the levels/) }]);
+    expect(bad).toMatchObject([{ line: 1, reason: expect.stringMatching(/not valid Parquet: the levels/) }]);
   });
 
   it('wherever the columns of a Parquet file are said to lie', async () => {
@@ -190,9 +190,9 @@ describe('a dataset is', () => {
   });
 
   it('not nothing', () => {
-    expect(() => dataFiles(join(tree, '*.tsv'))).toThrow('holds no data');
-    expect(() => dataFiles(join(tree, 'b/{1,*'))).toThrow('holds no data');
-    expect(() => dataFiles(join(tree, '.cache', '..', 'b', '*.none'))).toThrow('holds no data');
+    expect(() => dataFiles(join(tree, '*.tsv'))).toThrow('contains no data');
+    expect(() => dataFiles(join(tree, 'b/{1,*'))).toThrow('contains no data');
+    expect(() => dataFiles(join(tree, '.cache', '..', 'b', '*.none'))).toThrow('contains no data');
   });
 
   it('of files that may have formats of their own', async () => {

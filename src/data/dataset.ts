@@ -221,13 +221,13 @@ function badRowError(bad: BadRow): HeedError {
   if (bad.reason.startsWith(LOST)) {
     const renaming = `heed data convert ${bad.file} --rename unused=${bad.field} --out renamed.jsonl`;
     return new HeedError(describeBadRow(bad), {
-      hint: `Write it into the prompt or the messages. If it is no part of them: ${inMemory ? 'leave the column out.' : renaming}`,
+      hint: `Write it into the prompt or the messages. If it is not a part of them: ${inMemory ? 'leave the column out.' : renaming}`,
     });
   }
   if (bad.reason.startsWith(UNKNOWN)) {
     return new HeedError(describeBadRow(bad), {
       hint: inMemory
-        ? 'Give rows the fields of a format: docs/how-to/your-own-data.md has them.'
+        ? 'Give rows the fields of a format: docs/how-to/your-own-data.md lists them.'
         : `If your columns have other names: heed data convert ${bad.file} --rename prompt=COLUMN --out renamed.jsonl`,
     });
   }

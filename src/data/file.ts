@@ -49,7 +49,7 @@ export async function* readFileRows(file: string): AsyncGenerator<FoundInFile> {
     if (isSystemError(error)) throw fileError(error, 'read', file);
     const damaged = error instanceof DamagedFile || String((error as { code?: unknown }).code).startsWith('Z_');
     if (!damaged) throw error;
-    const reason = error instanceof DamagedFile ? error.message : `is not sound gzip: ${messageOf(error)}`;
+    const reason = error instanceof DamagedFile ? error.message : `is not valid gzip: ${messageOf(error)}`;
     yield { file, line: line + 1, row: row + 1, field: '', reason };
   }
 }

@@ -116,4 +116,4 @@ function unpacked(data: Uint8Array, size: number, { codec }: ColumnMetaData): Ui
 
 const viewOf = ({ buffer, byteOffset, byteLength }: Uint8Array) => new DataView(buffer, byteOffset, byteLength);
 
-const wrong = (what: string) => new DamagedFile(`is not sound Parquet: ${what}`);
+const wrong = (what: string) => new DamagedFile(`is not valid Parquet: ${what}`);

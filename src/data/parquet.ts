@@ -16,7 +16,7 @@ export async function* readParquet(path: string): AsyncGenerator<Found> {
   const handle = await open(path);
   try {
     const { size } = await handle.stat();
-    if (size === 0) throw new DamagedFile('is not sound Parquet: the file is empty');
+    if (size === 0) throw new DamagedFile('is not valid Parquet: the file is empty');
     const read = async (start: number, end: number): Promise<ArrayBuffer> => {
       // no column is without bytes
       if (!(start >= 0 && end > start && end <= size)) throw new DamagedFile(CUT);
@@ -47,7 +47,7 @@ export async function* readParquet(path: string): AsyncGenerator<Found> {
     }
   } catch (error) {
     if (isSystemError(error) || error instanceof DamagedFile) throw error;
-    throw new DamagedFile(`is not sound Parquet: ${messageOf(error)}`, { cause: error });
+    throw new DamagedFile(`is not valid Parquet: ${messageOf(error)}`, { cause: error });
   } finally {
     await handle.close();
   }

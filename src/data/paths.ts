@@ -19,7 +19,7 @@ export function dataFiles(paths: string | readonly string[]): string[] {
     const files = filesAt(path);
     if (files.length === 0) {
       if (existsSync(path)) refuseForeign(within(path));
-      throw new HeedError(`"${path}" holds no data: expected files such as .jsonl, .json, .csv, .tsv, .parquet`, {
+      throw new HeedError(`"${path}" contains no data: expected files such as .jsonl, .json, .csv, .tsv, .parquet`, {
         hint: 'Give a data file, a folder of some, or a pattern such as "data/*.jsonl".',
       });
     }

@@ -21,7 +21,7 @@ const LEAST_WIDTH = 192;
 export function resolvePrecision(choice: PrecisionChoice, width: number): Precision {
   if (choice === 'fp32' || (choice === 'auto' && (width < LEAST_WIDTH || device() !== 'cpu'))) return 'fp32';
   if (device() !== 'cpu') {
-    throw new HeedError(`precision bf16 runs only on the CPU, and the device is ${device()}`, {
+    throw new HeedError(`precision bf16 runs only on the CPU, but the device is ${device()}`, {
       hint: 'Use --precision fp32, or --device cpu.',
     });
   }
@@ -29,6 +29,6 @@ export function resolvePrecision(choice: PrecisionChoice, width: number): Precis
   if (support?.works) return 'bf16';
   if (choice === 'auto') return 'fp32';
   throw new HeedError(`precision bf16: ${support?.missing ?? 'a page has no bfloat16 products'}`, {
-    hint: 'Or use --precision fp32; "heed doctor" says what this machine has.',
+    hint: 'Or use --precision fp32; "heed doctor" shows what this machine has.',
   });
 }

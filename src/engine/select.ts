@@ -8,7 +8,7 @@ export function selectNodes(graph: Graph, outputs: Readonly<Record<string, Tenso
   for (const [name, tensor] of Object.entries(outputs)) {
     if (tensor.graph !== graph) throw new HeedError(`output "${name}" is of another graph than the others`);
     if (graph.inputs.some((t) => t.name === name)) {
-      throw new HeedError(`output "${name}" has the name of an input`, { hint: 'name it otherwise' });
+      throw new HeedError(`output "${name}" has the name of an input`, { hint: 'give it another name' });
     }
     // An input, a constant, or what is an output already needs a node of its own to be an output.
     const fixed = !graph.producer.has(tensor.name) || renamed.has(tensor.name);

@@ -19,7 +19,7 @@ export function environmentFault(environment: Partial<Environment>): [string, st
     return ["an actionSpace { kind: 'discrete', n } or { kind: 'box', low, high }", JSON.stringify(actionSpace)];
   }
   if (!(Number.isInteger(maxEpisodeSteps) && maxEpisodeSteps! >= 1)) {
-    return ['maxEpisodeSteps to be a whole number from 1', String(maxEpisodeSteps)];
+    return ['maxEpisodeSteps to be a whole number of at least 1', String(maxEpisodeSteps)];
   }
   if (!(framesPerSecond! > 0)) return ['framesPerSecond to be more than 0', String(framesPerSecond)];
   return undefined;

@@ -93,7 +93,10 @@ describe('withTimeLimit', () => {
   });
 
   it.each([
-    [{ maxEpisodeSteps: undefined }, 'Line: expected maxEpisodeSteps to be a whole number from 1, got undefined'],
+    [
+      { maxEpisodeSteps: undefined },
+      'Line: expected maxEpisodeSteps to be a whole number of at least 1, got undefined',
+    ],
     [{ observationSpace: undefined }, "Line: expected an observationSpace of kind 'box', got undefined"],
     [{ id: undefined }, 'an environment: expected an id, got undefined'],
     [{ actionSpace: { kind: 'box', low: [1], high: [0] } }, 'Line: expected low and high of a box to be as many'],
@@ -118,7 +121,7 @@ describe('a function that a program passes to rl', () => {
     const drawing = () => withTimeLimit(dynamics({ observe: (into: Float32Array) => into.fill(Math.random()) }));
     expect(await failure(drawing)).toContain('"drawing": expected the same first observation from the same seed');
     const endless = () => ({ ...walk(), maxEpisodeSteps: 3 });
-    expect(await failure(endless)).toContain('goes on');
+    expect(await failure(endless)).toContain('continues');
     const waiting = () => ({ ...walk(), step: async () => ({}) }) as never;
     expect(await failure(waiting)).toContain('expected step to return its result, got a promise');
     class Corridor {}

@@ -54,8 +54,8 @@ export async function changeSettings(
   }
   const losses = confirmed ? [] : await ratingLosses(database, project, changes);
   if (losses.length > 0) {
-    throw new HeedError(`${losses.map(lossInWords).join(' ')} These ratings stay in the record and count no more.`, {
-      hint: 'To change the settings all the same, send the request with confirm=true.',
+    throw new HeedError(`${losses.map(lossInWords).join(' ')} These ratings stay in the record but no longer count.`, {
+      hint: 'To change the settings anyway, send the request with confirm=true.',
     });
   }
   await atOnce(query, async (query) => {

@@ -238,7 +238,7 @@ function storeCalls({ api, json }: Connection) {
     /** Checks the audit log; `head` is the hash of a line that it must still have. */
     checkAudit: (options: { head?: string } = {}): Promise<AuditCheck> =>
       json(api.audit.check.$get({ query: options })),
-    /** For how many days the store keeps what. */
+    /** How many days the store keeps each kind of data. */
     retention: (): Promise<RetentionSettings> => json(api.retention.$get()),
     /** Sets retention rules of the store or of a project, in days; `null` unsets one. */
     setRetention: (

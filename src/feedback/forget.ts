@@ -33,7 +33,7 @@ export const deletionReceiptSchema = z.object({
     .describe('the line of the audit log that records the deletion'),
   subject: z
     .object({ salt: z.string(), digest: z.string() })
-    .describe('SHA-256 of the salt and the name; that line has the digest alone, which says to nobody else who it was'),
+    .describe('SHA-256 of the salt and the name; that line has only this digest, which does not tell who it was'),
 });
 /** What was deleted of a person, to be given to them. Nothing of it is kept in the store but the line of the log. */
 export type DeletionReceipt = z.output<typeof deletionReceiptSchema>;

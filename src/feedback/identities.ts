@@ -132,7 +132,7 @@ async function identityOf(query: DatabaseQuery, { issuer, subject }: ProviderAcc
 
 /** The person of the store whose name is the account's e-mail address or user name, if the rules say so. */
 async function matching(query: DatabaseQuery, account: ProviderAccount, { match = 'never' }: AccountRules) {
-  const name = match === 'email' ? account.email : match === 'username' ? account.username : undefined;
+  const name = { email: account.email, username: account.username, never: undefined }[match];
   if (name === undefined) return undefined;
   const row = await query
     .selectFrom('people')

@@ -181,11 +181,13 @@ export const judgmentOrSkipSchema = z.union([judgmentSchema, skipSchema]);
 /** A judgment, or that the annotator skips the item. */
 export type JudgmentOrSkip = z.output<typeof judgmentOrSkipSchema>;
 
+/** Weights by strength: a slight preference counts for less than a strong one. */
+const WEIGHTS: Readonly<Record<number, number>> = { 1: 0.75, 2: 0.9, 3: 1 };
+
 /** The preference that a pair's judgment states, as probabilities of the two options. */
 export function choiceFromPair({ choice, strength }: Extract<Judgment, { kind: 'pair' }>): PairJudgment {
   if (choice === 'tie' || choice === 'first' || choice === 'second') {
-    // a slight preference counts for less than a strong one
-    const weight = strength === 1 ? 0.75 : strength === 2 ? 0.9 : 1;
+    const weight = WEIGHTS[strength ?? 3];
     if (choice === 'tie' || weight === 1) return choices[choice];
     return choice === 'first' ? [weight, 1 - weight] : [1 - weight, weight];
   }

@@ -28,7 +28,7 @@ export const newKeySchema = z.object({
 
 /** Checks an `ApiKey`. */
 export const apiKeySchema = z.object({
-  id: z.string().describe('names the key; it opens nothing'),
+  id: z.string().describe('id of the key; it gives no access'),
   name: z.string().describe('unique among the person’s keys'),
   scopes: z.array(z.enum(keyScopes)).describe('what the key allows'),
   created: z.number().describe('when it was created, in milliseconds since 1970'),
@@ -53,7 +53,7 @@ export async function addApiKey(
   checkKeyName(name);
   const beyond = scopes.find((scope) => OWNERS.has(scope) && person.role !== 'owner');
   if (beyond) {
-    throw new HeedError(`A key of ${person.name} cannot have the scope ${beyond}: it takes the role owner.`, {
+    throw new HeedError(`A key of ${person.name} cannot have the scope ${beyond}: it needs the role owner.`, {
       hint: `${person.name} has the role ${person.role}: choose read or judge.`,
     });
   }

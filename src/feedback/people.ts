@@ -22,7 +22,7 @@ export const accountSchema = personSchema.extend({
   tokenExpires: z
     .number()
     .nullable()
-    .describe('when their token expires or has expired, in milliseconds since 1970; null: on no date'),
+    .describe('when their token expires or has expired, in milliseconds since 1970; null: never'),
   tokenUsed: z.boolean().describe('false as long as nobody has used their token, which then expires after a week'),
   created: z.number().describe('when the person was added, in milliseconds since 1970'),
 });

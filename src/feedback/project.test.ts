@@ -83,7 +83,7 @@ it('asks before a scale shrinks or an aspect goes, and says of how many judgment
   }
   const shorter = { aspects: [{ name: 'clear', scale: 3 }] };
   const asks =
-    'The scale of "clear" shrinks to 3: 2 judgments rate it higher. The aspect "polite" goes: 3 judgments rate it. These ratings stay in the record and count no more.';
+    'The scale of "clear" shrinks to 3: 2 judgments rate it higher. The aspect "polite" is removed: 3 judgments rate it. These ratings stay in the record but no longer count.';
   await expect(changeSettings(database, project, shorter, null)).rejects.toThrow(asks);
   expect((await findProject(database, 'rated')).settings.aspects).toHaveLength(2);
   const longer = await changeSettings(database, project, { aspects: [{ name: 'clear', scale: 9 }, 'polite'] }, null);

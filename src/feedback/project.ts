@@ -41,16 +41,13 @@ export type PageLanguage = (typeof pageLanguages)[number];
 /** Checks a project's settings and fills in the defaults. */
 export const settingsSchema = z.strictObject({
   kind: z.enum(itemKinds).default('pair').describe('how annotators judge an item'),
-  overlap: wholeNumber(1)
-    .max(1000)
-    .default(1)
-    .describe('annotators who judge each item; with certainty, the most of them'),
+  overlap: wholeNumber(1).max(1000).default(1).describe('annotators who judge each item; with certainty, the maximum'),
   certainty: z
     .number()
     .min(0.5)
     .max(0.999)
     .optional()
-    .describe('probability of an item’s likeliest judgment from which nobody else is asked (default: ask all)'),
+    .describe('ask nobody else once an item’s likeliest judgment has this probability (default: ask all)'),
   goldShare: z
     .number()
     .min(0)
@@ -105,7 +102,7 @@ export const projectSchema = z.object({
   archived: z
     .number()
     .nullable()
-    .describe('when it was put away, in milliseconds since 1970: its items are handed out no more'),
+    .describe('when it was archived, in milliseconds since 1970: its items are no longer handed out'),
 });
 /** A set of items that are judged in the same way. */
 export type Project = z.output<typeof projectSchema>;
@@ -118,7 +115,7 @@ export function checkedSettings(input: unknown): ProjectSettings {
     throw new HeedError(`The project's settings are wrong: ${path.join('.') || 'settings'}: ${message}.`);
   }
   const twice = data.aspects.find(({ name }, i) => data.aspects.findIndex((other) => other.name === name) < i);
-  if (twice) throw new HeedError(`The project's settings are wrong: aspects: "${twice.name}" is there twice.`);
+  if (twice) throw new HeedError(`The project's settings are wrong: aspects: "${twice.name}" is listed twice.`);
   for (const { name, level, scale, tolerance = 0 } of data.aspects) {
     if (level === 'nominal' && tolerance > 0) {
       throw new HeedError(`The aspect "${name}" is nominal: its tolerance must be 0, got ${tolerance}.`, {
@@ -134,11 +131,11 @@ export function checkedSettings(input: unknown): ProjectSettings {
   }
   if (data.kind === 'rating' && data.aspects.length === 0) {
     throw new HeedError('A project of kind rating needs aspects: annotators rate each of them.', {
-      hint: 'Name them, such as --aspects helpful,truthful',
+      hint: 'Name them, for example --aspects helpful,truthful',
     });
   }
   if (data.certainty !== undefined && data.kind !== 'pair' && data.kind !== 'binary') {
-    throw new HeedError(`A project of kind ${data.kind} takes no certainty: its judgments have no categories.`, {
+    throw new HeedError(`A project of kind ${data.kind} cannot use certainty: its judgments have no categories.`, {
       hint: 'Use certainty with the kinds pair and binary.',
     });
   }

@@ -14,6 +14,6 @@ export interface RatingLoss {
 export const lossInWords = ({ aspect, scale, judgments }: RatingLoss): string => {
   const these = judgments === 1 ? '1 judgment' : `${judgments} judgments`;
   return scale === null
-    ? `The aspect "${aspect}" goes: ${these} rate it.`
+    ? `The aspect "${aspect}" is removed: ${these} rate it.`
     : `The scale of "${aspect}" shrinks to ${scale}: ${these} rate it higher.`;
 };

@@ -38,7 +38,7 @@ export function redactionRules(patterns: Readonly<Record<string, string>> = {}):
     try {
       return [name, new RegExp(pattern, 'gu')];
     } catch (cause) {
-      throw new HeedError(`The redaction rule "${name}" is no regular expression: ${messageOf(cause)}.`, { cause });
+      throw new HeedError(`The redaction rule "${name}" is not a regular expression: ${messageOf(cause)}.`, { cause });
     }
   });
   return [...builtIn, ...added];
@@ -52,7 +52,7 @@ export function readRules(source: string | Readonly<Record<string, string>> = {}
   try {
     return redactionRules(z.record(z.string(), z.string()).parse(rules));
   } catch (cause) {
-    throw new HeedError(`"${source}" holds no redaction rules: ${messageOf(cause)}`, { hint, cause });
+    throw new HeedError(`"${source}" contains no redaction rules: ${messageOf(cause)}`, { hint, cause });
   }
 }
 

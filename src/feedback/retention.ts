@@ -12,12 +12,12 @@ const days = z.number().min(0).max(36_500);
 
 /** Checks `RetentionRules`. Each field is a number of days. */
 export const retentionSchema = z.object({
-  reasons: days.optional().describe('keep reasons in annotators’ own words so many days; the judgments stay'),
-  items: days.optional().describe('keep items, gold items too, and their judgments so many days after they were added'),
-  archived: days.optional().describe('keep archived items and projects, with their judgments, so many days'),
-  drafts: days.optional().describe('keep responses of the chat that nobody chose from so many days'),
-  sessions: days.optional().describe('keep sign-in sessions so many days, even if they are in use'),
-  log: days.optional().describe('keep who did what in the audit log so many days; the lines stay without it'),
+  reasons: days.optional().describe('days to keep reasons in annotators’ own words; the judgments stay'),
+  items: days.optional().describe('days to keep items, gold items too, with their judgments, once added'),
+  archived: days.optional().describe('days to keep archived items and projects, with their judgments'),
+  drafts: days.optional().describe('days to keep responses of the chat that nobody chose from'),
+  sessions: days.optional().describe('days to keep sign-in sessions, even those in use'),
+  log: days.optional().describe('days to keep who did what in the audit log; the lines stay without it'),
 });
 /** How many days a store keeps what; a rule that is missing keeps it for good. */
 export type RetentionRules = z.output<typeof retentionSchema>;
@@ -45,7 +45,7 @@ export const retentionResultSchema = z.object({
   rules: retentionSettingsSchema,
   deleted: z
     .record(z.string(), z.number().int())
-    .describe('reasons, items, judgments, projects, drafts, sessions and log lines that went, or would go'),
+    .describe('reasons, items, judgments, projects, drafts, sessions and log lines that were deleted, or would be'),
 });
 /** What retention rules have deleted. */
 export type RetentionResult = z.output<typeof retentionResultSchema>;

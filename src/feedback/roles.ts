@@ -21,5 +21,7 @@ export const keyScopes = ['read', 'judge', 'write', 'admin'] as const;
 export type KeyScope = (typeof keyScopes)[number];
 
 /** The scope of a route that names none, by its role and method. */
-export const scopeOf = (role: PersonRole, method: string): KeyScope =>
-  method === 'GET' || method === 'HEAD' ? 'read' : role === 'owner' ? 'write' : 'judge';
+export function scopeOf(role: PersonRole, method: string): KeyScope {
+  if (method === 'GET' || method === 'HEAD') return 'read';
+  return role === 'owner' ? 'write' : 'judge';
+}

@@ -66,7 +66,7 @@ export const roomPlaySchema = z.object({
   frames: z.array(z.unknown()).describe('pictures of an agent'),
   framesPerSecond: z.number().describe('how many pictures are one second'),
   rewards: z.array(z.number()).describe('learned reward of the steps that led to the pictures'),
-  caption: z.string().describe('what came of it'),
+  caption: z.string().describe('the result in words'),
   texts: z
     .array(z.object({ prompt: z.string(), before: z.string(), now: z.string() }))
     .describe('completions of a model before training and now'),

@@ -16,7 +16,7 @@ export type SignInMethod = (typeof signInMethods)[number];
 
 /** Checks a `ListedSession`. */
 export const listedSessionSchema = z.object({
-  id: z.string().describe('names the session; it opens nothing'),
+  id: z.string().describe('id of the session; it gives no access'),
   method: z.enum(signInMethods).describe('how the person signed in'),
   device: z.string().nullable().describe('browser and system, such as “Firefox on Linux”'),
   created: z.number().describe('when the person signed in, in milliseconds since 1970'),

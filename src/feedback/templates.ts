@@ -80,10 +80,10 @@ You may skip anything that you do not want to read.`,
       kind: 'rating',
       goal: 'How good is the summary of the text?',
       aspects: [
-        { name: 'faithful', description: '1: says what the text does not; 5: says only what the text says', scale: 5 },
+        { name: 'faithful', description: '1: adds to the text; 5: says only what the text says', scale: 5 },
         { name: 'complete', description: '1: misses the point; 5: has everything that matters', scale: 5 },
-        { name: 'short', description: '1: much could go; 5: nothing could go', scale: 5 },
-        { name: 'readable', description: '1: hard to follow; 5: reads by itself', scale: 5 },
+        { name: 'short', description: '1: much could be left out; 5: nothing could be left out', scale: 5 },
+        { name: 'readable', description: '1: hard to follow; 5: easy to read', scale: 5 },
       ],
     },
     guidelines: `Read the text first, then the summary.

@@ -32,8 +32,8 @@ export function healthRoutes({ isDraining, check }: HealthOptions): Hono {
     return reason ? c.json({ status: 'unavailable', reason }, 503) : c.json({ status: 'ready' });
   };
   return new Hono()
-    .get('/health', declare(health, { summary: 'Whether the server lives' }))
-    .get('/ready', declare(ready, { summary: 'Whether the server takes requests' }));
+    .get('/health', declare(health, { summary: 'Whether the server is alive' }))
+    .get('/ready', declare(ready, { summary: 'Whether the server accepts requests' }));
 }
 
 /** The requests that a server is answering, so that it can let them finish before it closes. */

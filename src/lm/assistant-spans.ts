@@ -94,7 +94,7 @@ export function unwrittenOf(turn: string, message: ChatMessage, index: number): 
   const left = leftOut(turn, message);
   if (left.length > 0 && left.length === partsOf(message)) {
     throw new HeedError(`The chat template writes nothing of what the assistant says in message ${index + 1}.`, {
-      hint: 'Use a template that writes calls of tools and contents as these are, or leave the row out.',
+      hint: 'Use a template that writes tool calls and contents as they are, or leave the row out.',
     });
   }
   return left.map((what) => ({ message: index + 1, what }));

@@ -130,7 +130,7 @@ function readTemplate(name: string, tokenizer: Tokenizer): string {
   if (Object.hasOwn(builtIn, name)) return forTokenizer(builtIn[name as keyof typeof builtIn], tokenizer);
   if (!existsSync(name)) {
     throw new HeedError(`There is no chat template "${name}".`, {
-      hint: `--chat-template is one of ${templateNames.join(', ')}, or a file with a Jinja template.`,
+      hint: `Set --chat-template to one of ${templateNames.join(', ')}, or to a file with a Jinja template.`,
     });
   }
   const text = readText(name);

@@ -326,7 +326,7 @@ function checkUnused(
   }
   const heedless = unused.filter((name) => !heads.includes(moduleOf(name)));
   if (heedless.length === 0) return;
-  onNotice(`"${folder}": not read, since they are no part of the language model: ${firstNames(heedless)}.`);
+  onNotice(`"${folder}": not read, because they are not part of the language model: ${firstNames(heedless)}.`);
 }
 
 /** The module of a tensor's name. */

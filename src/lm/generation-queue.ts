@@ -31,7 +31,7 @@ export const queueSchema = z.object({
   chunk: wholeNumber(1).default(512).describe('tokens of prompts read between two steps of the others'),
   cacheBytes: positive()
     .default(2 ** 31)
-    .describe('memory for keys and values; sequences that exceed it wait, or begin again later'),
+    .describe('memory for keys and values; sequences that exceed it wait, or are restarted later'),
   prefixBytes: numberFrom(0)
     .default(2 ** 28)
     .describe('memory for keys and values of earlier prompts, for new ones that begin in the same way; 0: none'),

@@ -464,7 +464,7 @@ describe('resolveModel', () => {
     expect((await failure(resolveModel(file))).message).toContain('is a file');
     expect((await failure(resolveModel('./no/such'))).message).toMatch(/no folder .* OWNER\/NAME/);
     const misspelled = await failure(resolveModel('runs/none', options));
-    expect(misspelled.message).toContain('There is no folder "runs/none", and it cannot be had from the Hub: ');
+    expect(misspelled.message).toContain('There is no folder "runs/none", and it cannot be fetched from the Hub: ');
     expect(misspelled.hint).toContain('a folder of yours');
   });
 

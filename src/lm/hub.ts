@@ -203,7 +203,7 @@ const placeNames = { model: 'folder', dataset: 'file or folder' } as const;
 
 function noPlace(text: string, type: Repo['type']): never {
   throw new HeedError(`There is no ${placeNames[type]} "${text}", and it is not a Hub name OWNER/NAME[@REVISION].`, {
-    hint: `Check the path. Relative ones start from the folder you are in: ${resolve('.')}`,
+    hint: `Check the path. Relative paths start from the current folder: ${resolve('.')}`,
   });
 }
 
@@ -213,7 +213,7 @@ async function onHub(text: string, repo: Repo, options: PullOptions): Promise<st
   } catch (error) {
     if (!(error instanceof HeedError)) throw error;
     // a path with one slash reads like OWNER/NAME: a misspelled folder ends here too
-    const message = `There is no ${placeNames[repo.type]} "${text}", and it cannot be had from the Hub: ${error.message}`;
+    const message = `There is no ${placeNames[repo.type]} "${text}", and it cannot be fetched from the Hub: ${error.message}`;
     throw new HeedError(message, { hint: error.hint, cause: error });
   }
 }

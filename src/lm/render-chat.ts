@@ -83,7 +83,7 @@ export function render(
   } catch (error) {
     if (error instanceof HeedError) throw error;
     throw new HeedError(`The chat template cannot write this conversation: ${messageOf(error)}`, {
-      hint: `It got ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template takes.`,
+      hint: `It got ${messages.length === 1 ? 'one message' : `${messages.length} messages`}, of ${messages.map(({ role }) => role).join(', ') || 'nobody'}. Change them to what the template accepts.`,
       cause: error,
     });
   }

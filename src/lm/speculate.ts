@@ -26,7 +26,7 @@ const MOST_GUESSES = 31; // a pass over 32 tokens of one row is kept for the nex
 export const speculateSchema = z.object({
   lookup: wholeNumber(1)
     .optional()
-    .describe('guess from the text: what followed its last tokens before, at most so many of them'),
+    .describe('guess from the text: what followed its last tokens before, at most this many of them'),
   guesses: wholeNumber(1)
     .max(MOST_GUESSES)
     .default(4)
@@ -91,7 +91,7 @@ export function checkDraftTokens(tokenizer: Tokenizer, draft: Tokenizer): void {
     if (tokenizer.tokenOf(id) === draft.tokenOf(id)) continue;
     const [mine, other] = [tokenizer, draft].map((one) => JSON.stringify(one.tokenOf(id)) ?? 'none');
     throw new HeedError(
-      `The draft model has another tokenizer: its token ${id} is ${other}, that of the model ${mine}.`,
+      `The draft model has a different tokenizer: its token ${id} is ${other}, that of the model ${mine}.`,
       { hint: 'Use a smaller model of the same family.' },
     );
   }

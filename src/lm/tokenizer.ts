@@ -34,7 +34,8 @@ export function decodeStream(
     push(id) {
       window.push(id);
       const text = decode(window);
-      const end = cleansUp ? text.lastIndexOf(' ') : text.endsWith('\ufffd') ? text.length - 1 : text.length;
+      const whole = text.endsWith('\ufffd') ? text.length - 1 : text.length;
+      const end = cleansUp ? text.lastIndexOf(' ') : whole;
       const piece = give(text, Math.max(end, 0));
       if (piece !== '' && end === text.length) {
         window = window.slice(unread);
@@ -238,7 +239,7 @@ function encoded(
 function open(json: Json, config: Json, where: string): TokenizersLibrary {
   return usable(where, () => {
     const other = silentDifference(json);
-    if (other) throw new Error(`it has ${other}, which heed would read otherwise than Hugging Face's tokenizers`);
+    if (other) throw new Error(`it has ${other}, which heed would read differently from Hugging Face's tokenizers`);
     const wrong = wrongId(json);
     if (wrong) throw new Error(`the token ${wrong[0]} has the id ${wrong[1]}, expected a whole number`);
     const unknown = (json.model as Json | undefined)?.unk_token;

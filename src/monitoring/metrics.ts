@@ -89,8 +89,7 @@ export function createMetrics(): Metrics {
   };
 }
 
-const numberText = (value: number): string =>
-  value === Infinity ? '+Inf' : value === -Infinity ? '-Inf' : String(value);
+const numberText = (value: number): string => (value === Infinity ? '+Inf' : String(value).replace('Infinity', 'Inf'));
 
 const labelText = (labels: Labels): string =>
   Object.entries(labels)

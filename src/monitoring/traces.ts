@@ -87,7 +87,7 @@ async function load(wanted: string, attributes: Record<string, string>) {
     });
     return { api, provider };
   } catch (cause) {
-    throw new HeedError(`${wanted} is set, and the packages of OpenTelemetry cannot be loaded: ${messageOf(cause)}`, {
+    throw new HeedError(`${wanted} is set, but the packages of OpenTelemetry cannot be loaded: ${messageOf(cause)}`, {
       hint: `Install them beside heed: npm install ${PACKAGES.join(' ')}. Or unset ${wanted}.`,
       cause,
     });

@@ -338,7 +338,7 @@ describe.skipIf(!support.works)(
 
     it('refuses quantized weights', () => {
       const options = { frozen: true, bits: 8, precision: 'bf16' } as const;
-      expect(() => createCachedDecoder(config, weights(), options)).toThrow(/8 bits exclude each other/);
+      expect(() => createCachedDecoder(config, weights(), options)).toThrow(/cannot have both bf16 and 8 bits/);
     });
   },
 );

@@ -213,7 +213,7 @@ function bf16LayersOf(
   packed: PackedWeights | undefined,
 ): Bf16Layers {
   const { bits } = options;
-  if (bits) throw new HeedError(`a decoder in bf16 and ${bits} bits exclude each other`, { hint: 'choose one' });
+  if (bits) throw new HeedError(`a decoder cannot have both bf16 and ${bits} bits`, { hint: 'choose one' });
   const operations = runtime().bf16Operations?.();
   if (!operations) throw new HeedError('a page has no bfloat16 products', { hint: 'use precision fp32' });
   return createBf16Layers(operations, config, weights, { singleThread: options.singleThread, packed });

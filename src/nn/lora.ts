@@ -149,7 +149,7 @@ export function loraTargets(config: DecoderConfig, options: LoraOptions): LoraTa
     .map(({ name, shape: [out, inner], bias }) => {
       const rank = ownNumber(rankPattern, name) ?? options.rank;
       if (!Number.isInteger(rank) || rank < 1) {
-        throw new HeedError(`a LoRA rank is a whole number from 1, got ${rank}`, { hint: `it is that of "${name}"` });
+        throw new HeedError(`a LoRA rank is a whole number above 0, got ${rank}`, { hint: `it is that of "${name}"` });
       }
       const embedding = name === moduleOf(EMBEDDING);
       return { name, out, inner, ...scaling(options, name, rank), bias, embedding };
@@ -195,7 +195,7 @@ export function loraParameters(config: DecoderConfig, options: LoraOptions): Par
   const whole = wholeParameters(config, options);
   const both = whole.find((spec) => targets.some(({ name }) => name === moduleOf(spec.name)));
   if (!both) return [...adapters, ...whole];
-  throw new HeedError(`"${both.name}" cannot be trained whole and have an adapter`, { hint: 'choose one of both' });
+  throw new HeedError(`"${both.name}" cannot be trained whole and have an adapter`, { hint: 'choose one of the two' });
 }
 
 /**

@@ -313,7 +313,7 @@ describe('refuses', () => {
   const other = (change: Partial<ParameterSpec>): Arena => createArena([{ ...specs[0], ...change }]);
 
   test.each([{ shape: [2, 3] }, { name: 'other' }])('gradients of other tensors', (change) => {
-    expect(() => createOptimizer(createArena(specs), other(change), { kind: 'sgd' })).toThrow(/have other tensors/);
+    expect(() => createOptimizer(createArena(specs), other(change), { kind: 'sgd' })).toThrow(/have different tensors/);
   });
 
   test('a learning rate that is not finite', () => {

@@ -69,12 +69,12 @@ export interface Optimizer {
  *     step.run();
  *     optimizer.step(1e-3);
  *
- * @throws HeedError where the gradients have other tensors than the parameters.
+ * @throws HeedError where the gradients and the parameters have different tensors.
  */
 export function createOptimizer(parameters: Arena, gradients: Arena, options: OptimizerOptions): Optimizer {
   const { maxGradientNorm = Number.POSITIVE_INFINITY } = options;
   if (layout(parameters) !== layout(gradients)) {
-    throw new HeedError('the gradients have other tensors than the parameters', {
+    throw new HeedError('the gradients and the parameters have different tensors', {
       hint: 'make both arenas from the same list of specs',
     });
   }

@@ -110,7 +110,7 @@ describe('checkRecipe', () => {
     [
       'a stage that makes nothing',
       [{ command: 'train' }, { ...sft, settings: { model: '@train' } }],
-      /heed train makes nothing that another stage could take/,
+      /heed train makes nothing that another stage could use/,
     ],
     [
       'a model that is no reward model',

@@ -26,7 +26,7 @@ const stageSchema = z.strictObject({
   on: z
     .enum(trainerNames)
     .optional()
-    .describe('a trainer of others that trains the stage on a Ray cluster; left out: heed itself'),
+    .describe('another project’s trainer, which trains the stage on a Ray cluster (default: heed itself)'),
   trainer: z.record(z.string(), z.unknown()).optional().describe('with on: where and with what the trainer runs'),
 });
 
@@ -82,7 +82,7 @@ export function checkRecipe(input: unknown): Recipe {
 
 const wrong = (problems: readonly string[]) =>
   new HeedError(`The recipe is wrong.\n${problems.map((problem) => `  ${problem}`).join('\n')}`, {
-    hint: 'Nothing has been trained. docs/reference/pipeline.md has what a recipe may hold; heed COMMAND --help lists settings.',
+    hint: 'Nothing has been trained. docs/reference/pipeline.md describes recipes; heed COMMAND --help lists settings.',
   });
 
 function inWords({ issues }: z.ZodError, within: readonly string[] = []): string[] {
@@ -153,10 +153,10 @@ function wrongReferences(
       ];
     }
     if (at === index) return [`${whole} is the stage itself`];
-    if (at > index) return [`${whole} comes later: a stage can take only what was made before it`];
+    if (at > index) return [`${whole} comes later: a stage can use only what was made before it`];
     const { product } = trainings[stages[at].command] ?? {};
     if (path) return [];
-    if (!product) return [`heed ${stages[at].command} makes nothing that another stage could take`];
+    if (!product) return [`heed ${stages[at].command} makes nothing that another stage could use`];
     const expected = productsFor(field, taker.command);
     return expected && !expected.includes(product) ? [`${whole} is ${product}, not ${expected.join(' or ')}`] : [];
   });

@@ -320,7 +320,7 @@ const COLUMNS = [
 
 const explanations: Readonly<Record<string, string>> = {
   'true reward': 'Each stage measures the true reward with its own length limit and draws.',
-  reward: 'The reward is that of the stage, which no other stage need share.',
+  reward: 'The reward is the stage’s own: other stages may have others.',
   'held-out loss': 'So is the held-out loss.',
   'choices foreseen':
     'Choices foreseen are those that the reward model predicted before it learned from them: of queries chosen to be hard, half is usual.',

@@ -78,5 +78,6 @@ function wrong(field: string, expected: string, got: unknown, id?: unknown): nev
 // JSON shows NaN and Infinity as null, which would hide the error.
 function show(value: unknown): string {
   const text = JSON.stringify(value, (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? String(v) : v));
-  return text === undefined ? String(value) : text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  if (text === undefined) return String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

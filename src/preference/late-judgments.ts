@@ -31,7 +31,7 @@ export const peopleSchema = z.object({
     .min(1)
     .max(300)
     .optional()
-    .describe('what to teach, in one sentence that stands above every query (default: by the environment)'),
+    .describe('what to teach, in one sentence that is shown above every query (default: by the environment)'),
   guidelines: z.string().describe('instructions shown to annotators'),
 });
 

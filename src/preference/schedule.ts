@@ -58,7 +58,7 @@ export function labelSchedule(
   const { labels, steps, randomSteps } = run;
   for (const [name, value] of Object.entries({ labels, steps, randomSteps })) {
     if (!Number.isSafeInteger(value) || value < 0) {
-      throw new HeedError(`'${name}' must be a whole number from 0 up; got ${value}.`, {
+      throw new HeedError(`'${name}' must be a whole number of at least 0, got ${value}.`, {
         hint: `Set ${name} to a count.`,
       });
     }
@@ -67,7 +67,7 @@ export function labelSchedule(
   if (last - randomSteps < schedule.rounds) {
     throw new HeedError(
       `${schedule.rounds} rounds do not fit between step ${randomSteps}, where random actions end, and step ${last} (${schedule.until} of ${steps}).`,
-      { hint: 'Take more steps, fewer random steps or fewer rounds, or raise --schedule.until.' },
+      { hint: 'Use more steps, fewer random steps or fewer rounds, or raise --schedule.until.' },
     );
   }
   const times = Array.from({ length: schedule.rounds + 1 }, (_, i) =>

@@ -158,7 +158,7 @@ export function parseTeacher(text: string, seed: number, others: readonly string
 function unknownTeacher(name: string, text: string, others: readonly string[]): HeedError {
   const meant = nearest(name, ['oracle', ...Object.keys(words), ...others]);
   const guess = meant.length > 0 ? `Did you mean ${meant.join(' or ')}? ` : '';
-  const besides = others.length > 0 ? ` Also taken: ${others.join(', ')}.` : '';
+  const besides = others.length > 0 ? ` Also available: ${others.join(', ')}.` : '';
   return new HeedError(`There is no teacher '${name}' (in '${text}').`, { hint: `${guess}${names}${besides}` });
 }
 

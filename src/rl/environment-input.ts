@@ -50,7 +50,7 @@ function sourceIn(env: Exclude<EnvironmentInput, string>): EnvironmentSource {
   }
   if (typeof env?.batch === 'function') return env;
   throw new HeedError('env: expected a name, a file, a function that makes an environment, or a source of them', {
-    hint: 'write env: () => myEnvironment(), so that as many can be made as are stepped side by side',
+    hint: 'write env: () => myEnvironment(), so that heed can make several of them',
   });
 }
 

@@ -118,7 +118,7 @@ export function sampleEpisodes(
   try {
     for (const sample of recordEpisodes(source, policies, options)) run.sample({ ...sample });
   } catch (error) {
-    options.onNotice?.(`No clips of the trained agent are in the report: ${messageOf(error)}`);
+    options.onNotice?.(`The report has no clips of the trained agent: ${messageOf(error)}`);
   }
 }
 

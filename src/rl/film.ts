@@ -55,7 +55,7 @@ export async function filmOf(
   const drawn = [first, second].some((clip) => clip.some(({ shapes }) => shapes.length > 0));
   if (frames === 0 || !drawn) {
     throw new HeedError('the clips have no pictures: the environment could not be drawn', {
-      hint: 'heed watch draws episodes anew, where the environment can be drawn',
+      hint: 'heed watch plays new episodes, if the environment can be drawn',
     });
   }
   const render = await renderer();

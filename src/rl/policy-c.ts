@@ -17,7 +17,7 @@ import type { PolicySnapshot } from './policy-snapshot.ts';
 export function policyHeader(snapshot: PolicySnapshot): string {
   const { algorithm, observationSpace, actionSpace, memory = 0, hidden, tensors } = snapshot;
   if (observationSpace.shape) {
-    throw new HeedError('policy.h is written of policies that read numbers, and this one reads images', {
+    throw new HeedError('policy.h is only for policies that read numbers, but this one reads images', {
       hint: 'use policy.onnx with ONNX Runtime',
     });
   }

@@ -14,7 +14,7 @@ export function createRecurrentPolicy(
   { shape, mask = 0 }: Pick<Box, 'shape' | 'mask'> = {},
 ): PolicyNetwork {
   if (shape) {
-    throw new HeedError('a recurrent policy reads numbers, and the observations are images', {
+    throw new HeedError('a recurrent policy reads numbers, but the observations are images', {
       hint: 'leave out --policy recurrent, and set --frame-stack 4: it sees the last images',
     });
   }

@@ -85,7 +85,7 @@ export function createReplayBuffer(capacity: number, observationSize: number, ac
         const saved = tensors[PREFIX + name]?.data;
         if (state.length > capacity || saved?.length !== state.length * widthOf(name)) {
           throw new HeedError(`the checkpoint's ${PREFIX}${name} does not fit a buffer of ${capacity} transitions`, {
-            hint: 'it was saved with other settings, or of another environment',
+            hint: 'it was saved with other settings, or for another environment',
           });
         }
       }

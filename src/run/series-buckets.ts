@@ -50,11 +50,10 @@ export function bucketsOf(
   { by = 'step', from = -Infinity, to = Infinity, buckets = 800, smooth }: SeriesOptions,
 ): Buckets {
   const start = times.length > 0 ? times.at(0) : 0;
+  const [places, zero] = by === 'time' ? [times, start] : [steps, 0];
   const [first, last] = along
     ? stretchOfCount(along, steps.length, from, to)
-    : by === 'time'
-      ? stretchOf(times, from + start, to + start)
-      : stretchOf(steps, from, to);
+    : stretchOf(places, from + zero, to + zero);
   const begin = rows.find(first);
   const end = rows.find(last, { begin });
   const points = end - begin;

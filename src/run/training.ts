@@ -112,7 +112,7 @@ async function* stepsOf<Step extends { step: number; done: boolean }, Learner ex
   /** A failed call of a reward, a judge or a teacher: what was learned before is not lost. */
   async function withPartial(error: CallError, learner: Learner): Promise<CallError> {
     const advice = error.hint ? `${error.hint.replace(/\.$/, '')}. ` : '';
-    const hint = `${advice}The error's "partial" has the result as of step ${last?.step ?? 0}, to go on from.`;
+    const hint = `${advice}The error's "partial" has the result as of step ${last?.step ?? 0}, to continue from.`;
     const kept = new CallError(error.message, { hint, cause: error.cause });
     return Object.assign(kept, { partial: await result(learner, last) });
   }

@@ -67,7 +67,10 @@ export const readQuery = <S extends z.ZodType>(context: Context, schema: S): z.o
 
 /** A path such as `messages[0].role`. */
 const pathOf = (path: readonly PropertyKey[]): string =>
-  path.map((key, i) => (typeof key === 'number' ? `[${key}]` : i === 0 ? String(key) : `.${String(key)}`)).join('');
+  path
+    .map((key) => (typeof key === 'number' ? `[${key}]` : `.${String(key)}`))
+    .join('')
+    .replace(/^\./, '');
 
 /** Up to 16 pairs of texts that belong to an object. */
 export const metadataSchema = z

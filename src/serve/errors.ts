@@ -57,5 +57,5 @@ export function apiErrorOf(error: unknown): ApiError {
     return new ApiError(status, message, { code: code ?? undefined, headers, cause: error });
   }
   if (isNestedTooDeeply(error)) return new ApiError(400, 'The body is nested too deeply.', { cause: error });
-  return new ApiError(500, 'The server failed: this is a bug in heed. Its terminal says more.', { cause: error });
+  return new ApiError(500, 'The server failed: this is a bug in heed. See its terminal for details.', { cause: error });
 }

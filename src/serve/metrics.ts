@@ -30,7 +30,7 @@ export function createServeMetrics(
   byModel('waiting', 'Completions that wait.', ({ queue }) => queue.waiting);
   const cached = 'Tokens of prompts that were in memory already.';
   byModel('cached_prompt_tokens_total', cached, ({ queue }) => queue.counts.cachedTokens, 'counter');
-  const restarts = 'Completions that began again for want of memory.';
+  const restarts = 'Completions that were restarted for lack of memory.';
   byModel('restarts_total', restarts, ({ queue }) => queue.counts.restarts, 'counter');
   byModel('model_bytes', 'Bytes of weights in memory.', ({ bytes }) => bytes);
   context.defer(addProcessMetrics(metrics));

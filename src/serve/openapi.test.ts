@@ -40,7 +40,7 @@ it('says what routes read and who may use them, the provider’s only where a pr
   });
   expect(paths['/v1/chat/completions'].post.security).toEqual([{ key: [] }]);
   expect(paths['/health'].get.security).toEqual([]);
-  expect(paths['/v1/embeddings'].post).toMatchObject({ summary: 'Goes on to the provider' });
+  expect(paths['/v1/embeddings'].post).toMatchObject({ summary: 'Forwarded to the provider' });
   const other = await serve({ folder: join(folder, 'alone'), port: 0 });
   const alone = await documentOf(other);
   await other.close();

@@ -66,7 +66,7 @@ export const serveSchema = z.object({
   upstream: z
     .string()
     .optional()
-    .describe('base URL of a provider that has all other models: requests go on to it, and are recorded'),
+    .describe('base URL of a provider that has all other models: requests are forwarded to it, and recorded'),
   upstreamKey: z.string().default('OPENAI_API_KEY').describe("environment variable with the provider's key"),
   upstreamAdapters: z
     .boolean()

@@ -117,7 +117,7 @@ const missing =
     const allowed = methodsOf(routes, c);
     if (allowed.length > 0) {
       const allow = allowed.join(', ');
-      throw new ApiError(405, `${path} does not take ${method}, but ${allow}.`, { headers: { allow } });
+      throw new ApiError(405, `${path} does not accept ${method}, only ${allow}.`, { headers: { allow } });
     }
     const instead = ABSENT[/^\/v1\/(\w+)/.exec(path)?.[1] ?? ''];
     const meant = methodsOf(routes, { req: { path: `/v1${path}` } });

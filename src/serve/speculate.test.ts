@@ -32,7 +32,7 @@ it('guesses tokens without a change to the text, for models with the tokenizer o
   }
   const { text, notices } = await written('reviews', { draft: tiny });
   expect(text).not.toBe('');
-  expect(notices.join()).toContain('No tokens of "reviews" are guessed. The draft model has another tokenizer');
+  expect(notices.join()).toContain('No tokens of "reviews" are guessed. The draft model has a different tokenizer');
   await expect(serve({ models: { tiny }, folder, draft: tiny, lookup: 2, port: 0 })).rejects.toThrow(
     heedError(/draft and lookup/, /Leave one out/),
   );

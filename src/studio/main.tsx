@@ -93,7 +93,7 @@ async function leave(person: Person): Promise<void> {
   const { left, failure } = await sendWaiting(person);
   const drafts = countDrafts(person);
   const these = left === 1 ? '1 judgment is' : `${left} judgments are`;
-  const why = failure?.message ?? 'The studio takes too long.';
+  const why = failure?.message ?? 'The studio takes too long to respond.';
   const lost = [
     ...(left > 0 ? [`${these} not sent: ${why}`] : []),
     ...(drafts > 0 ? [`You have written about ${drafts === 1 ? '1 item' : `${drafts} items`} and not sent it.`] : []),

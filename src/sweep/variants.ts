@@ -43,7 +43,7 @@ export function readVaried(written: string, schema: z.ZodObject): Varied {
       const settings = fields.map(([one, field], i) => {
         if (field && parts.length === fields.length) return nested(one, parsed(parts[i], one, field));
         throw new HeedError(`"${written}" names no setting of heed train: expected name=value,value`, {
-          hint: 'such as reward.members=1,3,5 or reward.firstSteps+reward.steps=50+25,800+400; "heed train --help" lists the names',
+          hint: 'for example reward.members=1,3,5 or reward.firstSteps+reward.steps=50+25,800+400; "heed train --help" lists the names',
         });
       });
       return { name, text: text.trim(), settings: settings.reduce(over) };

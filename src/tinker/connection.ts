@@ -75,7 +75,7 @@ export function connect({ url, key, signal, patience = 5 * 60_000 }: ConnectionO
       } catch (cause) {
         if (signal?.aborted || cause instanceof TinkerError) throw cause;
         failure = new HeedError(`The server at ${url} cannot be reached: ${messageOf(cause)}`, {
-          hint: 'Check its address, and that it runs: heed serve --tinker',
+          hint: 'Check the address, and that the server is running: heed serve --tinker',
           cause,
         });
       }

@@ -115,7 +115,7 @@ export function decodeForwardBackwardRequest(body: Uint8Array): unknown {
       data: data.map(({ chunks, inputs }) => ({
         model_input: {
           chunks: chunks.map(({ text, image }) => ({
-            type: text ? 'encoded_text' : image ? 'image' : 'dmel',
+            type: (text && 'encoded_text') ?? (image && 'image') ?? 'dmel',
             tokens: text && Array.from(int32s(text.tokens)),
           })),
         },
@@ -227,7 +227,7 @@ const bytesPer = (dtype: number | undefined) => BYTES_PER[dtype ?? FLOAT32] ?? 4
 /** The numbers in bytes; a bfloat16 is the upper half of a float32. */
 function numbersOf(data: Uint8Array<ArrayBuffer> = new Uint8Array(), dtype: number | undefined): ArrayLike<number> {
   if (data.length % bytesPer(dtype) !== 0) {
-    throw new HeedError(`The message is damaged: ${data.length} bytes are no tensor.`);
+    throw new HeedError(`The message is damaged: ${data.length} bytes are not a tensor.`);
   }
   if (dtype === FLOAT32) return new Float32Array(data.buffer);
   if (dtype === INT32) return new Int32Array(data.buffer);

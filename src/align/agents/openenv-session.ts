@@ -112,7 +112,7 @@ export async function connectOpenEnv(url: string, signal: AbortSignal): Promise<
       const { success, data: observed, error } = observationSchema.safeParse(reply);
       if (success) return observed.data;
       const [{ path, message }] = error.issues;
-      throw new HeedError(`the server's reply is no observation: ${path.join('.')}: ${message}`);
+      throw new HeedError(`the server's reply is not an observation: ${path.join('.')}: ${message}`);
     },
     close() {
       if (socket.readyState === socket.OPEN) socket.send(JSON.stringify({ type: 'close' }));

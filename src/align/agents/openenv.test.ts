@@ -115,9 +115,9 @@ it('says what is wrong with a server', async () => {
     return environment.reset({ seed: 3, word: 'bee' }, 0, late.signal);
   };
   const observation = (data: object) => reset({ type: 'observation', data: { observation: {}, ...data } });
-  await expect(observation({ reward: 'much' })).rejects.toThrow('no observation: data.reward: expected a number');
+  await expect(observation({ reward: 'much' })).rejects.toThrow('not an observation: data.reward: expected a number');
   await expect(observation({ done: true })).rejects.toThrow('over before it begins');
-  await expect(reset('nonsense')).rejects.toThrow("the server's reply is no observation");
+  await expect(reset('nonsense')).rejects.toThrow("the server's reply is not an observation");
   await expect(reset('leave')).rejects.toThrow('was closed by the server');
   const full = { type: 'error', data: { message: 'no room', code: 'CAPACITY_REACHED' } };
   await expect(reset(full)).rejects.toMatchObject({ hint: expect.stringContaining('--episode.at-once') });

@@ -65,14 +65,14 @@ function httpUrl(address: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url && /^https?:$/.test(url.protocol)) return url.href.replace(/\/+$/, '');
   throw new HeedError(`--env: "${address}" is not the address of an OpenEnv server.`, {
-    hint: 'Such as openenv:http://localhost:8000',
+    hint: 'Write an address such as openenv:http://localhost:8000',
   });
 }
 
 async function readSchema(url: string): Promise<ActionSchema> {
   const wrong = (why: string, cause?: unknown) =>
     new HeedError(`The OpenEnv server at ${url} ${why}`, {
-      hint: 'Start it, such as with: uvicorn server.app:app --port 8000',
+      hint: 'Start it, for example with: uvicorn server.app:app --port 8000',
       cause,
     });
   let reply: unknown;

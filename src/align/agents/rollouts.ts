@@ -163,7 +163,7 @@ export function createEpisodeDraw(
       throw new HeedError(
         `The environment "${environment.name}" failed in all ${played.length} episodes. The first, of task ${taskName(row!)}: ${episode!.failure}`,
         {
-          hint: 'The error is in the environment or the agent. Mend it, and resume the run.',
+          hint: 'Fix the environment or the agent, and resume the run.',
         },
       );
     },

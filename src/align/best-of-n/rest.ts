@@ -73,10 +73,10 @@ export function createRestAlgorithm(
   const scale = createScoreScale(options.score);
   return {
     async update({ completions, scores }, rate, step) {
-      const worth = scale(scores, completions);
+      const scaled = scale(scores, completions);
       let metrics: Record<string, number> = {};
       for (const [i, share] of thresholds.entries()) {
-        const best = bestShare(worth, size, share);
+        const best = bestShare(scaled, size, share);
         const kept = best.map((at) => completions[at]);
         metrics = {
           ...(await learnByLikelihood(trainer, kept, options, rate * options.decay ** i, step, i)),

@@ -144,7 +144,7 @@ async function create(options: ConstitutionOptions, live: Live) {
     if (long > 0) live.onNotice?.(`left out ${long} of ${all.length} prompts: too long for "${model.name}"`);
     if (prompts.length === 0) {
       throw new HeedError('No prompt leaves the model room for a completion.', {
-        hint: 'Give shorter prompts, or a model that reads more.',
+        hint: 'Use shorter prompts, or a model with more positions.',
       });
     }
     const critic = options.critic === undefined ? model : await chat('critic', options.critic);

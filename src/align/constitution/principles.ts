@@ -74,7 +74,7 @@ function fromJson(path: string): PartialPrinciple[] {
   const { success, data } = fileSchema.safeParse(readJsonFile(path, HINT));
   if (success) return data;
   throw new HeedError(
-    `"${path}" is not a constitution: expected a list of texts and of {"principle", "critique", "revision"}, texts all.`,
+    `"${path}" is not a constitution: expected a list of texts, or of objects {"principle", "critique", "revision"} that hold texts.`,
     { hint: HINT },
   );
 }

@@ -164,7 +164,7 @@ describe('the diagnosis of a policy', () => {
     expect(finds({ 'kl/mean': [0, 12] }, { target: 6 })).toEqual(['kl-over-target']);
     const { findings } = diagnosePolicy(rowsOf({ ...healthy, 'kl/mean': [0, 40] }), { maxKl: 0, beta: 0 });
     const [, far] = findings;
-    expect(far.text).toContain('Nothing holds the policy');
+    expect(far.text).toContain('Nothing keeps the policy');
     expect(far.advice).toContain('--max-kl');
   });
 });

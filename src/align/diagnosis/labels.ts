@@ -37,8 +37,8 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
     findings.push(
       failure(
         'too-few-labels',
-        `There are too few labels: ${items} pairs, predicting ${percent(accuracy, 0)} of ${n} held-out ones${low < 0.5 ? ', which chance also does' : ''}.`,
-        'Collect more: some 500 pairs for a small world, several thousand for open text.',
+        `There are too few labels: ${items} pairs, predicting ${percent(accuracy, 0)} of ${n} held-out ones${low < 0.5 ? ', no better than chance' : ''}.`,
+        'Collect more: about 500 pairs for a small world, several thousand for open text.',
       ),
     );
   } else if (known && accuracy < CONTRADICTED && !(early > 0.75)) {
@@ -46,7 +46,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
       failure(
         'labels-contradict',
         `The labels contradict each other: ${percent(accuracy, 0)} of ${n} held-out pairs are predicted, ${percent(early, 0)} in training${items ? ` with ${Math.round(items)} pairs` : ''}.`,
-        'Check the labels: agreement between annotators, chosen and rejected swapped in a part of them; --label-smoothing 0.2 softens what is left.',
+        'Check the labels: do annotators agree, and are chosen and rejected swapped in some rows? --label-smoothing 0.2 reduces the effect of the errors that remain.',
       ),
     );
   }
@@ -55,7 +55,7 @@ export function labelFindings({ trained, accuracy, n, items, held }: Accuracies)
       warning(
         'too-few-labels',
         `There are only ${items} pairs to learn from${known ? `, which predict ${percent(accuracy, 0)} of ${n} held-out ones` : ''}.`,
-        'Collect more: some 500 pairs for a small world, several thousand for open text.',
+        'Collect more: about 500 pairs for a small world, several thousand for open text.',
       ),
     );
   }

@@ -130,7 +130,7 @@ function explainInversion(run: PolicyCase): void {
       run,
       failure(
         'reward-inverted',
-        `The reward ranks completions against the gold: their correlation is ${figure(agreement.first)}${fell}.`,
+        `The reward and the gold rank completions in opposite orders: their correlation is ${figure(agreement.first)}${fell}.`,
         'Reverse the sign of --reward, or swap chosen and rejected in the data that it learned from.',
       ),
       ...drifts,
@@ -150,8 +150,8 @@ function explainRate(run: PolicyCase): void {
       failure(
         'learning-rate-high',
         ratio
-          ? `The policy changes too much in a step: policy/ratio is ${figure(ratio.value)}, expected 1, and the KL goes up to ${figure(steep.jump)} nats in one step.`
-          : `The policy changes too much in a step: the KL goes ${figure(steep.jump)} nats in step ${steep.step}.`,
+          ? `The policy changes too much in a step: policy/ratio is ${figure(ratio.value)}, expected 1, and the KL changes by up to ${figure(steep.jump)} nats.`
+          : `The policy changes too much in a step: the KL changes by ${figure(steep.jump)} nats in step ${steep.step}.`,
         'Divide --learning-rate by ten, or leave it out: the default suits the size of the model.',
       ),
       'learning-rate-high',
@@ -206,7 +206,7 @@ function explainExploit(run: PolicyCase): void {
       failure(
         'reward-exploited',
         `The policy exploits the reward: ${evidence} since step ${begun}, while the reward rises (${change(reward, 'reward')}${falls ? `, ${change(gold, 'gold')}` : ''}).`,
-        `Set --max-kl ${figure(Math.max(1, klAt(rows, begun) * 0.8))}, add what the reward misses to it, or take an evaluation's model from before step ${begun}.`,
+        `Set --max-kl ${figure(Math.max(1, klAt(rows, begun) * 0.8))}, add what the reward misses to it, or use the model of an evaluation before step ${begun}.`,
       ),
       ...['repetitive', 'same-everywhere', 'entropy-collapsed', 'length-changed'],
     );
@@ -231,7 +231,7 @@ function tellOutside({ outside, explained, facts, findings }: PolicyCase): void 
       code: signal.code,
       severity: signal.severity,
       text: free
-        ? `Nothing holds the policy near its reference (KL weight 0, --max-kl 0): the KL is ${figure(value)} nats, above 12 since step ${from}.`
+        ? `Nothing keeps the policy near its reference (KL weight 0, --max-kl 0): the KL is ${figure(value)} nats, above 12 since step ${from}.`
         : `${signal.metric} is ${figure(value)}, out of its healthy range since step ${from}: ${signal.means}.`,
       advice: `Try ${signal.try}.`,
     });
@@ -336,7 +336,7 @@ function steering(
     return [
       warning(
         'kl-unbounded',
-        `Nothing holds the policy near its reference (KL weight 0, --max-kl 0): the KL is ${figure(kl.last)} nats so far.`,
+        `Nothing keeps the policy near its reference (KL weight 0, --max-kl 0): the KL is ${figure(kl.last)} nats so far.`,
         'Set --max-kl 6.',
       ),
     ];
@@ -361,7 +361,7 @@ function steering(
     return [
       warning(
         'kl-at-limit',
-        `The policy stands still since step ${still}: its KL is ${figure(kl.last)} nats, and --max-kl is ${figure(maxKl)}.`,
+        `The policy has not moved since step ${still}: its KL is ${figure(kl.last)} nats, and --max-kl is ${figure(maxKl)}.`,
         `Use ${still} --steps, or a higher --max-kl if you trust the reward that far from its data.`,
       ),
     ];

@@ -36,7 +36,7 @@ function lossFindings(course: Course, loss: MetricCourse, worse: boolean): Findi
     return [
       failure(
         'learning-rate-high',
-        `The training goes too far in a step: ${change(held ?? loss, held ? 'held-out loss' : 'loss')}${kl ? `, KL ${figure(kl.last)} nats` : ''}.`,
+        `The steps are too large: ${change(held ?? loss, held ? 'held-out loss' : 'loss')}${kl ? `, KL ${figure(kl.last)} nats` : ''}.`,
         'Divide --learning-rate by ten, or leave it out; --max-kl 10 bounds the KL.',
       ),
     ];
@@ -53,7 +53,7 @@ function invertedFindings(reward: MetricCourse | undefined, unit: number | undef
   return [
     failure(
       'preferences-inverted',
-      `The policy follows the preferences and gets worse: ${change(reward, 'the reward of its completions')}.`,
+      `The policy learns the preferences, but its completions get worse: ${change(reward, 'the reward of its completions')}.`,
       'Swap chosen and rejected in --data, or check what --reward measures.',
     ),
   ];

@@ -46,8 +46,8 @@ export const signals: readonly Signal[] = [
     metric: 'reward/std',
     severity: 'failure',
     out: (deviation) => deviation < 1e-6,
-    means: 'all completions get the same reward, so that there is nothing to learn',
-    try: 'another --reward, which tells two completions of a prompt apart',
+    means: 'all completions get the same reward, so there is nothing to learn',
+    try: 'another --reward that tells two completions of a prompt apart',
   },
   {
     code: 'no-eos',

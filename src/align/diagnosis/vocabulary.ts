@@ -18,7 +18,7 @@ export function vocabularyFindings(rows: readonly MetricsRow[], subject: 'learne
     say(
       'unknown-words',
       `The model does not know the words of its data: ${percent(share, 0)} of ${tokens} stand for words outside its vocabulary.`,
-      'Take a model that knows them, or make one of such texts: heed pretrain --data TEXTS. "heed data tokens" shows the rows as the model gets them.',
+      'Use a model that knows them, or train one on such texts: heed pretrain --data TEXTS. "heed data tokens" shows the rows as the model gets them.',
     ),
   ];
 }

@@ -82,7 +82,7 @@ describe('refuses', () => {
     [
       'a teacher with other tokens',
       { teacher: fixtureModel('tiny-gpt2') },
-      /The teacher ".*tiny-gpt2" has another voc/,
+      /The teacher ".*tiny-gpt2" has a different voc/,
     ],
     ['an address without the word endpoint', { teacher: 'http://localhost:8000/v1' }, /or an endpoint/],
     ['a teacher that gives scores', { teacher: smallModel('tiny-llama-rm') }, /The teacher gives scores/],
@@ -100,6 +100,6 @@ describe('refuses', () => {
 
   it('the student as its own teacher', async () => {
     using model = await loadModel(teacher);
-    await expect(distill({ ...settings, model, teacher: model })).rejects.toThrow(/the student itself/);
+    await expect(distill({ ...settings, model, teacher: model })).rejects.toThrow(/the student are one model/);
   });
 });

@@ -110,7 +110,7 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
   opening(async (scope) => {
     if (/^https?:/.test(options.teacher)) {
       throw new HeedError(`--teacher is "${options.teacher}": expected a folder, a name on the Hub, or an endpoint.`, {
-        hint: `Of an endpoint, give ${ENDPOINT}, the address, # and the name of the model there.`,
+        hint: `For an endpoint, write ${ENDPOINT}: its address, # and the name of the model there.`,
       });
     }
     const student = await openTemplated(options, live, scope);
@@ -152,7 +152,7 @@ async function openLocalTeacher(
 ): Promise<Teacher> {
   const teacher = await openModel('teacher', options.teacher, live, scope, student.config.precision);
   if (teacher === student) {
-    throw new HeedError('The teacher is the student itself: the teacher must not change.', {
+    throw new HeedError('The teacher and the student are one model, but the teacher must not change.', {
       hint: 'Load the model twice.',
     });
   }

@@ -139,8 +139,13 @@ describe('refuses', () => {
   it.each<[string, string, Partial<DistillInput>, RegExp]>([
     ['an endpoint that does not echo', 'deaf', {}, /does not return log-probabilities of given texts/],
     ['an endpoint without lists', 'mute', { texts: 'teacher' }, /lists no likeliest tokens/],
-    ['a teacher with other tokens', 'other', {}, /has another vocabulary than the student/],
-    ['texts of a teacher with other tokens', 'other', { texts: 'teacher' }, /has another vocabulary than the student/],
+    ['a teacher with other tokens', 'other', {}, /has a different vocabulary from the student/],
+    [
+      'texts of a teacher with other tokens',
+      'other',
+      { texts: 'teacher' },
+      /has a different vocabulary from the student/,
+    ],
     ['a model that is not there', 'gone', {}, /answered 404.*does not exist/],
     ['another temperature', 'tiny', { temperature: 2 }, /temperature.*expected 1/],
     ['a name without a model', '', {}, /names no model/],

@@ -170,8 +170,8 @@ function vocabularyChecks(tokenizer: Tokenizer, idOf: ReturnType<typeof tokenRea
   };
 
   const other = (how: string) =>
-    new HeedError(`${who} has another vocabulary than the student: ${how}.`, {
-      hint: 'Use a student with the same tokenizer. Texts of other teachers can be learned with heed sft.',
+    new HeedError(`${who} has a different vocabulary from the student: ${how}.`, {
+      hint: 'Use a student with the same tokenizer. To learn the texts of another teacher, use heed sft.',
     });
 
   return { checkText, checkEchoed };
@@ -186,8 +186,8 @@ function checkEnd(divergence: string, who: string): void {
 }
 
 function refuseToken({ token }: ReturnedToken, who: string): never {
-  throw new HeedError(`${who} wrote "${token}", a text that several tokens of the student have.`, {
-    hint: `The endpoint has to return ids of tokens: by "id", or with ${IDS}, as heed serve and vLLM do.`,
+  throw new HeedError(`${who} wrote "${token}", a text that several tokens of the student stand for.`, {
+    hint: `Use an endpoint that returns token ids, as "id" or with ${IDS}: heed serve and vLLM do.`,
   });
 }
 
@@ -223,7 +223,7 @@ export function openEndpointTeacher(
       const ids = Array.from(example.ids);
       const refuses = (cause?: unknown) =>
         new HeedError(`${who} does not return log-probabilities of given texts ("echo" with "logprobs").`, {
-          hint: 'Learn its own texts: --texts teacher --on-policy 0. heed serve and vLLM echo; llama.cpp does not.',
+          hint: 'Learn the teacher’s own texts (--texts teacher --on-policy 0), or use an endpoint that echoes, such as heed serve or vLLM; llama.cpp does not.',
           cause,
         });
       const max_tokens = leastWritten;
@@ -345,8 +345,8 @@ function tokenReader(tokenizer: Tokenizer, who: string): (token: NamedToken) => 
     if (typeof given === 'number' && given < tokenizer.vocabularySize) return given;
     const text = bytes ? Buffer.from(bytes).toString('utf8') : token;
     if (typeof given !== 'number' && ids.has(text)) return ids.get(text);
-    throw new HeedError(`${who} has another vocabulary than the student, which has no token "${given ?? token}".`, {
-      hint: 'Use a student with the same tokenizer. Texts of other teachers can be learned with heed sft.',
+    throw new HeedError(`${who} has a different vocabulary from the student, which has no token "${given ?? token}".`, {
+      hint: 'Use a student with the same tokenizer. To learn the texts of another teacher, use heed sft.',
     });
   };
 }

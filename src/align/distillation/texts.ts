@@ -63,7 +63,7 @@ export const drawingWith =
 export function checkPrompts({ lengths, at }: Examples, option: string): void {
   for (let i = 0; i < lengths.length; i++) {
     if (promptTokens(at(i)).length > 0) continue;
-    throw new HeedError(`${option} needs prompts, but of example ${i + 1} all tokens are learned.`, {
+    throw new HeedError(`${option} needs prompts, but all tokens of example ${i + 1} are learned.`, {
       hint: 'Give data with prompts or conversations, and leave --loss and --truncate out.',
     });
   }
@@ -91,7 +91,7 @@ export async function readTeacherTexts(
     const prompts = await readPrompts(source, student.tokenizer, { onBadRow, onNotice: live.onNotice });
     const tooLong = prompts.find(({ ids }) => ids.length >= length);
     if (tooLong) {
-      throw new HeedError(`"${source.name}" has a prompt of ${tooLong.ids.length} tokens, a row takes ${length}.`, {
+      throw new HeedError(`"${source.name}" has a prompt of ${tooLong.ids.length} tokens, but a row holds ${length}.`, {
         hint: 'Raise --length, or leave long prompts out.',
       });
     }

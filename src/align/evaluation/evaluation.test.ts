@@ -135,7 +135,7 @@ describe('an evaluation of a policy', () => {
       pairs: [{ prompt: 'b', baseline: 'yes' }],
     });
     await expect(evaluatePolicy({ ...settings, baseline: few, reward: length })).rejects.toThrow(
-      /few.jsonl" has no completion of 6 of 7 prompts, the first: "a"/,
+      /few.jsonl" has no completion for 6 of 7 prompts. The first is "a"/,
     );
   });
 
@@ -150,7 +150,7 @@ describe('an evaluation of a policy', () => {
     expect({ kl, n }).toEqual({ kl: undefined, n: 7 });
     expect(notices).toEqual([
       expect.stringMatching(/: 7 rows, prompt-only.*; prompts of /),
-      'The two models read different tokens: there is no KL between them.',
+      'The two models have different tokenizers, so there is no KL between them.',
     ]);
   });
 

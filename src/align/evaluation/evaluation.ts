@@ -128,7 +128,7 @@ function checkCompletions(
   const without = prompts.filter(({ row }) => !completions.has(keyOf(row!)));
   if (without.length === 0) return;
   throw new HeedError(
-    `"${path}" has no completion of ${without.length} of ${prompts.length} prompts, the first: "${without[0].text.slice(0, 80)}".`,
+    `"${path}" has no completion for ${without.length} of ${prompts.length} prompts. The first is "${without[0].text.slice(0, 80)}".`,
     { hint: 'Pass prompts that the file completes as --data, or pass the file itself.' },
   );
 }
@@ -237,7 +237,7 @@ async function create(options: PolicyEvaluationOptions, live: Live) {
       completionOf = (from, to, signal) => answered(baseline, options, from, to, signal);
       const same = firstOtherToken(policy.model, baseline.model) === undefined;
       if (same && options.temperature > 0) ratios = scope.use(createLogRatios(policy, baseline.model, options));
-      if (!same) onNotice?.('The two models read different tokens: there is no KL between them.');
+      if (!same) onNotice?.('The two models have different tokenizers, so there is no KL between them.');
     }
     const { reward, judge } = await refereesOf(options, live, scope);
     return {
@@ -360,10 +360,10 @@ function evaluator(options: PolicyEvaluationOptions, tools: Tools) {
       signal,
     );
     return ours.map((_, i) => {
-      const worth = rewards && { policy: rewards[i], baseline: rewards[ours.length + i] };
+      const both = rewards && { policy: rewards[i], baseline: rewards[ours.length + i] };
       const verdict = verdicts?.[different.indexOf(i)];
-      const byReward = worth && (1 + Math.sign(worth.policy - worth.baseline)) / 2;
-      return { rewards: worth, verdict, preference: judge ? (verdict?.preference ?? 0.5) : byReward! };
+      const byReward = both && (1 + Math.sign(both.policy - both.baseline)) / 2;
+      return { rewards: both, verdict, preference: judge ? (verdict?.preference ?? 0.5) : byReward! };
     });
   };
 

@@ -74,7 +74,7 @@ function sectionsOf(comparison: PolicyComparison): Section[] {
   return [
     ...(judge ? [judgeTable(judge)] : []),
     ...(lengthControlled ? [byLength(pairs, lengthControlled.fit)] : []),
-    ...(reward && kl !== undefined ? [worthOfDistance(pairs)] : []),
+    ...(reward && kl !== undefined ? [rewardByKl(pairs)] : []),
     ...(reward ? [rewardChart(pairs)] : []),
     ...(sycophancy ? [sycophancyTable(sycophancy)] : []),
     numbers(comparison),
@@ -165,7 +165,7 @@ function byLength(pairs: readonly ComparedPair[], fit: LengthFit): LineChart {
   };
 }
 
-const worthOfDistance = (pairs: readonly ComparedPair[]): Scatter => ({
+const rewardByKl = (pairs: readonly ComparedPair[]): Scatter => ({
   kind: 'scatter',
   title: 'Reward gained and KL spent',
   caption:
@@ -221,7 +221,7 @@ const SHOWN = 8;
 
 function completions(pairs: readonly ComparedPair[]): Table {
   const rewarded = pairs[0].rewards !== undefined;
-  const worth = (reward: number | undefined) => (rewarded ? [figure(reward!)] : []);
+  const rewardCell = (reward: number | undefined) => (rewarded ? [figure(reward!)] : []);
   return {
     kind: 'table',
     title: 'Completions side by side',
@@ -239,12 +239,17 @@ function completions(pairs: readonly ComparedPair[]): Table {
       .map(({ prompt, policy, baseline, rewards, preference }) => [
         prompt,
         policy,
-        ...worth(rewards?.policy),
+        ...rewardCell(rewards?.policy),
         baseline,
-        ...worth(rewards?.baseline),
-        preference === 0.5 ? 'neither' : preference > 0.5 ? 'policy' : 'baseline',
+        ...rewardCell(rewards?.baseline),
+        betterOf(preference),
       ]),
   };
+}
+
+function betterOf(preference: number): 'neither' | 'policy' | 'baseline' {
+  if (preference === 0.5) return 'neither';
+  return preference > 0.5 ? 'policy' : 'baseline';
 }
 
 /** The result of `runPolicyEvaluation`. */

@@ -38,7 +38,7 @@ it('tells a model that knows from one that agrees', async () => {
   expect(agrees.interval[1]).toBe(1);
 });
 
-it('names the row of a file that is no question', async () => {
+it('names the row of a file that is not a question', async () => {
   const write = (...rows: object[]) => {
     const path = join(folder, 'questions.jsonl');
     writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
@@ -46,11 +46,11 @@ it('names the row of a file that is no question', async () => {
   };
   const good = { question: 'Is it 1?', right: 'yes', wrong: 'no' };
   expect(await readQuestions(write(good))).toEqual([good]);
-  await expect(readQuestions(write(good, { question: 'Is it 2?' }))).rejects.toThrow('row 2 is no question');
-  await expect(readQuestions(write({ ...good, wrong: 'yes' }))).rejects.toThrow('row 1 is no question');
+  await expect(readQuestions(write(good, { question: 'Is it 2?' }))).rejects.toThrow('row 2 is not a question');
+  await expect(readQuestions(write({ ...good, wrong: 'yes' }))).rejects.toThrow('row 1 is not a question');
   // sgl-project/sglang#523: "organ" was always likelier than "organism", of which it is the beginning
   const beginning = { question: 'What is a heart?', right: 'organ', wrong: 'organism' };
-  await expect(readQuestions(write(beginning))).rejects.toThrow('row 1 is no question');
+  await expect(readQuestions(write(beginning))).rejects.toThrow('row 1 is not a question');
   await expect(readQuestions(join(folder, 'none.jsonl'))).rejects.toThrow('none.jsonl');
 });
 

@@ -95,8 +95,8 @@ export async function readQuestions(source: string): Promise<OpinionQuestion[]> 
     const { success, data } = questionSchema.safeParse(row);
     // where one answer begins the other, its log-probability is the larger whatever the model believes
     if (!success || data.right.startsWith(data.wrong) || data.wrong.startsWith(data.right)) {
-      throw new HeedError(`"${source}": row ${questions.length + 1} is no question for --sycophancy.`, {
-        hint: 'Expected {"question": "…", "right": "…", "wrong": "…"}, with two answers of which none begins the other.',
+      throw new HeedError(`"${source}": row ${questions.length + 1} is not a question for --sycophancy.`, {
+        hint: 'Expected {"question": "…", "right": "…", "wrong": "…"}, where neither answer begins with the other.',
       });
     }
     questions.push(data);

@@ -23,7 +23,7 @@ export const judgeCallSchema = endpointCallSchema.extend({
   maxTokens: wholeNumber(1).default(512).describe("maximum tokens of an endpoint's reply"),
   samples: wholeNumber(1)
     .default(1)
-    .describe('verdicts drawn from an endpoint in each order, of which most decide; from two on at temperature 1'),
+    .describe('verdicts per order to draw from an endpoint; the majority decides; two or more at temperature 1'),
 });
 
 /** Which of two completions a single verdict is for, by the order in which they were shown. */
@@ -179,7 +179,10 @@ export function createJudge(
         });
       }
       const odds = (await chat.logProbs(questions, ['A', 'B'])).map(([a, b]) => a - b);
-      const shown = odds.map((first): Shown => (first > 0 ? 'first' : first < 0 ? 'second' : 'tie'));
+      const shown = odds.map((first): Shown => {
+        if (first > 0) return 'first';
+        return first < 0 ? 'second' : 'tie';
+      });
       return pairs.map((_, i) => ({
         ...verdictOf(shown[2 * i], shown[2 * i + 1]),
         probability: (sigmoid(odds[2 * i]) + sigmoid(-odds[2 * i + 1])) / 2,

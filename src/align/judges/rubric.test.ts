@@ -63,5 +63,5 @@ it('refuses a rubric that cannot be rated by', async () => {
   await expect(openRubricReward(chat, { criteria: { good: { text: 'good', weight: 0 } } })).rejects.toThrow(
     '"good" with',
   );
-  await expect(openRubricReward(chat, { criteria, points: 1 })).rejects.toThrow('from 2 as points, got 1');
+  await expect(openRubricReward(chat, { criteria, points: 1 })).rejects.toThrow('above 1, got 1');
 });

@@ -51,7 +51,7 @@ export async function openRubricReward(source: string | ChatSource, options: Rub
   const { points = 10, maxTokens = 512, temperature = 0 } = options;
   const criteria = criteriaOf(options.criteria);
   if (!(Number.isInteger(points) && points >= 2)) {
-    throw new HeedError(`rubric: expected a whole number from 2 as points, got ${points}.`, { hint: 'Such as 10.' });
+    throw new HeedError(`rubric: points must be a whole number above 1, got ${points}.`, { hint: 'Try 10.' });
   }
   const chat = await openChat(source, options.pull, options.call);
   const total = criteria.reduce((sum, { weight }) => sum + weight, 0);
@@ -76,7 +76,7 @@ export async function openRubricReward(source: string | ChatSource, options: Rub
       throw new HeedError(
         `The judge "${chat.name}" rated none of ${completions.length} completions as it was asked to.`,
         {
-          hint: `It has to reply with JSON such as {${criteria.map(({ name }) => `"${name}": ${points}`).join(', ')}}. Take a larger model.`,
+          hint: `It has to reply with JSON such as {${criteria.map(({ name }) => `"${name}": ${points}`).join(', ')}}. Use a larger model.`,
         },
       );
     }
@@ -109,7 +109,7 @@ function criteriaOf(given: RubricOptions['criteria']): NamedCriterion[] {
   if (criteria.length > 0 && !wrong) return criteria;
   const got = wrong ? `"${wrong.name}" with ${JSON.stringify(given[wrong.name])}` : 'no criterion';
   throw new HeedError(`rubric: expected criteria with a text and a weight above 0, got ${got}.`, {
-    hint: 'Such as { correct: { text: "Every statement is true.", weight: 2 } }.',
+    hint: 'For example: { correct: { text: "Every statement is true.", weight: 2 } }.',
   });
 }
 

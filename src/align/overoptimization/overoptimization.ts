@@ -67,7 +67,7 @@ export function readGuards(text: string): Guard[] | undefined {
 
 /** Schema of a list of guards, such as "kl:0.05,target". */
 const guardListSchema = z.string().refine((text) => readGuards(text) !== undefined, {
-  error: `expected ${Object.keys(kinds).join(', ')}, each with a number from 0 up, as in kl:0.05,repetition:2+sameness:1`,
+  error: `expected ${Object.keys(kinds).join(', ')}, each with a number of at least 0, as in kl:0.05,repetition:2+sameness:1`,
 });
 
 const drawing = bestOfNSchema.shape;
@@ -160,7 +160,7 @@ async function create(options: OveroptimizationOptions, { pull, onNotice }: Live
   };
   const ways = waysOf(options);
   if (ways.some(({ name }) => name.includes('pessimism')) && !hasEnsemble(options.reward)) {
-    throw new HeedError(`The guard "pessimism" needs an ensemble, and "${options.reward}" is none.`, {
+    throw new HeedError(`The guard "pessimism" needs an ensemble, but "${options.reward}" is not one.`, {
       hint: 'Train one with heed reward --members 3, or list several folders separated by commas; or remove the guard.',
     });
   }

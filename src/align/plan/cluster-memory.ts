@@ -160,7 +160,8 @@ export function trainerMemory(
   const sharded = shards > tensorParallel;
   const weights = sharded ? shards : tensorParallel;
   const gradients = sharding === 'zero2' ? trainers : weights;
-  const states = sharding === 'none' ? tensorParallel : sharding === 'hybrid' ? weights : trainers;
+  const sharing = { zero1: trainers, zero2: trainers, zero3: trainers, fsdp: trainers, hybrid: weights };
+  const states = sharding === 'none' ? tensorParallel : sharing[sharding];
   const policies = is(...onPolicy);
   const reference = is(...onPolicy, ...paired, ...rated) && !is('orpo', 'cpo') && adapters === 0 ? all : 0;
   const teacher = is('distill') ? setup.teacherShape : undefined;

@@ -26,7 +26,7 @@ export const clusterOnlySchema = z.object({
     .enum(['none', 'frozen', 'optimizer', 'all'])
     .default('none')
     .describe(
-      "what waits in the nodes' memory: frozen models, also master weights and moments, also weights and gradients",
+      "what is kept in the nodes' memory: frozen models, also master weights and moments, also weights and gradients",
     ),
   checkpointing: z
     .enum(['none', 'selective', 'full'])
@@ -35,7 +35,7 @@ export const clusterOnlySchema = z.object({
   tensorParallel: wholeNumber(1).default(1).describe('devices that divide each layer in training'),
   engines: z
     .object({
-      devices: wholeNumber(0).default(0).describe("devices of the vLLM engines alone; 0 for the trainer's own"),
+      devices: wholeNumber(0).default(0).describe("devices for the vLLM engines; 0: they use the trainer's"),
       tensorParallel: wholeNumber(1)
         .optional()
         .describe('devices per engine (default: the fewest that leave half of their memory to the cache)'),

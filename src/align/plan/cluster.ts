@@ -137,14 +137,14 @@ function checkDevices({ nodes, perNode }: Cluster, { engines, tensorParallel, al
   if ((all - separate) % tensorParallel > 0 || tensorParallel > perNode) {
     throw wrong(
       `${all - separate} devices in nodes of ${perNode} cannot train in groups of --tensor-parallel ${tensorParallel}.`,
-      'Give a divisor of both.',
+      'Set --tensor-parallel to a divisor of both.',
     );
   }
   const engine = engines.tensorParallel ?? 1;
   if ((separate || all) % engine > 0) {
     throw wrong(
       `${separate || all} devices cannot hold engines of --engines.tensor-parallel ${engine}.`,
-      'Give a divisor.',
+      'Set it to a divisor of that.',
     );
   }
 }

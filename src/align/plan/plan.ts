@@ -140,20 +140,30 @@ function changesFor(config: DecoderConfig, options: Planned, most: number): Pick
   return { changes, ...(largest !== undefined && { largest }) };
 }
 
+/** The flag of the rows that are in memory at once. */
+function rowsFlagOf(algorithm: Planned['algorithm']): string {
+  if (algorithm === 'reward') return '--batch';
+  return isOneOf([...paired, ...rated], algorithm) ? '--part' : '--rows';
+}
+
+/** The group of options by which completions are drawn. */
+function drawingOf(algorithm: Planned['algorithm']): string {
+  if (writesCompletions(algorithm)) return 'generate';
+  return algorithm === 'distill' ? 'drawing' : 'evaluation';
+}
+
 /** Possible changes: the command's flags, and the options of the plan that they stand for. */
 function candidates(options: Planned): [change: string, changed: Partial<Planned>][] {
   const { algorithm, method, length, maxTokens = Math.ceil(length / 4), generate } = options;
   const trains = algorithm !== 'best-of-n';
   const items = rowsOfItem(algorithm);
-  const byItems = algorithm === 'reward' ? '--batch' : isOneOf([...paired, ...rated], algorithm) ? '--part' : '--rows';
   const shorter = Math.max(length >> 1, maxTokens + 1);
   const fewer = Math.max(1, generate.batch >> 3);
-  const side = writesCompletions(algorithm) ? 'generate' : algorithm === 'distill' ? 'drawing' : 'evaluation';
   const list: [change: string, possible: boolean, changed: Partial<Planned>][] = [
     ['--checkpoint-layers', trains && !options.checkpointLayers, { checkpointLayers: true }],
-    [`${byItems} 1`, trains && plannedRows(options) > items, { rows: items }],
+    [`${rowsFlagOf(algorithm)} 1`, trains && plannedRows(options) > items, { rows: items }],
     [
-      `--${side}.batch ${fewer}`,
+      `--${drawingOf(algorithm)}.batch ${fewer}`,
       isOneOf([...onPolicy, ...paired, ...rated, 'best-of-n', 'distill'], algorithm) && fewer < generate.batch,
       { generate: { batch: fewer } },
     ],

@@ -65,11 +65,9 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
   if (is('distill') && options.divergence !== 'none')
     step.logits = divergenceBytes(config, batch.labels, options.divergence, teacher);
   const rewarded = writesCompletions(algorithm) && options.reward !== 'function';
-  const scored = rewarded
-    ? scoringBytes(config, { rows: Math.ceil(SCORED / length), time: length, labels: 0 })
-    : teacher && options.divergence !== 'none'
-      ? scoringBytes(teacher, { ...batch, labels: 0 })
-      : 0;
+  let scored = 0;
+  if (rewarded) scored = scoringBytes(config, { rows: Math.ceil(SCORED / length), time: length, labels: 0 });
+  else if (teacher && options.divergence !== 'none') scored = scoringBytes(teacher, { ...batch, labels: 0 });
   const written = is('sft', 'pretrain') ? SAMPLES : options.generate.batch;
   const completions = is('reward')
     ? { cache: 0, reading: 0 }

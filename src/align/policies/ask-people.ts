@@ -60,7 +60,7 @@ export const askingSchema = z.object({
   ...peopleSchema.extend({
     patience: peopleSchema.shape.patience.meta({ inFileOnly: true }),
     guidelines: peopleSchema.shape.guidelines
-      .default('Choose the better completion: the one that you would rather be given to this prompt.')
+      .default('Choose the better completion: the one you would rather get for this prompt.')
       .meta({ inFileOnly: true }),
   }).shape,
 });

@@ -15,7 +15,7 @@ export function extendPolicyRun(folder: string, more: number): void {
   reopenRun<PolicyTrainingOptions, { asking?: { nextRound: number } }>(folder, ({ config, learner, step }) => {
     const { people, steps, evaluations } = config;
     if (!people || !learner.asking) {
-      throw new HeedError(`The run "${folder}" asks nobody, so it cannot get more labels.`, {
+      throw new HeedError(`The run "${folder}" does not ask people, so it cannot get more labels.`, {
         hint: 'Only runs with --ask-people can.',
       });
     }

@@ -118,7 +118,9 @@ it('refuses prompts that leave a completion no room, and a reference of another 
   const reference = await loadModel(
     fileURLToPath(new URL('../../../test/fixtures/models/tiny-qwen2', import.meta.url)),
   );
-  expect(() => createLanguagePolicy(model, { lora: { rank: 0 }, reference, seed: 0 })).toThrow(/another vocabulary/);
+  expect(() => createLanguagePolicy(model, { lora: { rank: 0 }, reference, seed: 0 })).toThrow(
+    /a different vocabulary/,
+  );
 });
 
 it('knows prompts by a checksum', () => {

@@ -12,7 +12,7 @@ export const scoreSchema = z
     normalize: z
       .enum(['none', 'first', 'running'])
       .default('first')
-      .describe("normalize scores to mean 0 and standard deviation 1: not, by the first step's, or by all so far"),
+      .describe("normalize scores to mean 0 and standard deviation 1: off, by the first step's, or by all so far"),
     scale: positive().default(1).describe('factor of the scores, after normalization').meta({ inFileOnly: true }),
     clip: positive()
       .optional()

@@ -147,7 +147,7 @@ export const headSpec = ({ hiddenSize }: DecoderConfig): ParameterSpec => ({
 });
 
 function checkCritic(policy: Model, critic: Model): void {
-  checkSameTokens(policy, critic, 'The critic', 'Let it start as the policy, or as a model with the same tokenizer.');
+  checkSameTokens(policy, critic, 'The critic', 'Start it from the policy, or from a model with the same tokenizer.');
   const labels = critic.parameters.values[SCORE]?.shape[0] ?? 1;
   if (labels === 1) return;
   throw new HeedError(`The critic gives ${labels} numbers per token, expected 1.`, {

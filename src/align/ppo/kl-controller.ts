@@ -12,7 +12,7 @@ export const klSchema = z.object({
     .enum(klControllers)
     .default('barrier')
     .describe(
-      'how β changes: not; by 10 % when the KL is off target; in proportion to its distance; or without bound near the target',
+      'how β changes: not at all; by 10 % when the KL is off target; in proportion to its distance; or without bound near the target',
     ),
   target: positive()
     .default(6)

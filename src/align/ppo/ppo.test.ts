@@ -262,7 +262,7 @@ describe('says what is wrong with', () => {
     [
       'a reference of another vocabulary',
       { reference: fixtureModel('tiny-qwen2') },
-      /reference has another vocabulary/,
+      /reference has a different vocabulary/,
     ],
     ['a critic of adapters beside none', { critic: { kind: 'adapters' } }, /policy has none/],
     ['a shared critic that is a model', { critic: { kind: 'shared', model: llama } }, /starts as the policy/],
@@ -274,7 +274,7 @@ describe('says what is wrong with', () => {
     [
       'a critic of another vocabulary',
       { critic: { model: fixtureModel('tiny-qwen2') } },
-      /critic has another vocabulary/,
+      /critic has a different vocabulary/,
     ],
     ['a model that is not there', { model: join(folder, 'nothing') }, /There is no folder/],
   ])('%s', async (_, input, message) => {

@@ -136,7 +136,7 @@ async function assess(
   critic: ReturnType<typeof createGradients>['critic'],
   { beta, penalties }: { beta: number; penalties: Float64Array },
 ) {
-  const worth = scale(scores, completions).map((score, i) => score - penalties[i]);
+  const adjusted = scale(scores, completions).map((score, i) => score - penalties[i]);
   const bySteps = score.place === 'steps';
   if (bySteps && !steps) throw noSteps();
   const rewards = completions.map(({ ended, response, episode }, i) => {
@@ -144,7 +144,7 @@ async function assess(
     const after = score.place === 'after' && ended && (episode !== undefined || response.length < maxTokens);
     const earlier = bySteps ? scale.steps(steps![i]) : [];
     const [logP, reference] = [logProbs[i], referenceLogProbs[i]];
-    const tokens = { logProbs: logP, referenceLogProbs: reference, score: worth[i], after, steps: earlier };
+    const tokens = { logProbs: logP, referenceLogProbs: reference, score: adjusted[i], after, steps: earlier };
     return tokenRewards(tokens, beta, kl.estimator);
   });
   const values = (await critic.values(completions)).map((all, i) => all.subarray(0, rewards[i].length));
@@ -155,7 +155,7 @@ async function assess(
   const weighted = importance
     ? advantages.map((some, i) => some.map((advantage, t) => advantage * importance[i][t]))
     : advantages;
-  return { worth, values, returns, advantages: weighted };
+  return { adjusted, values, returns, advantages: weighted };
 }
 
 /** @throws HeedError for a reward that is no number. */
@@ -227,7 +227,7 @@ export function createPpoAlgorithm(parts: PpoAlgorithmParts): PolicyAlgorithm {
       return {
         ...Object.fromEntries(Object.keys(learned[0]).map((name) => [name, mean(learned.map((one) => one[name]))])),
         'value/explained_var': explainedTokenVariance(assessed.values, assessed.returns),
-        'reward/objective': mean(assessed.worth) - beta * far,
+        'reward/objective': mean(assessed.adjusted) - beta * far,
         'kl/beta': beta,
         ...guarded,
         minibatches: learned.length,

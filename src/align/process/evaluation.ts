@@ -1,7 +1,7 @@
 /** Evaluates predicted probabilities that steps are right: by step, and by completion. */
 import { mean } from '../../run/intervals.ts';
 import { type Share, shareOf } from '../reward-model/evaluation.ts';
-import { type Aggregate, worthOf } from './steps.ts';
+import { type Aggregate, aggregateScore } from './steps.ts';
 
 /** How well scores classify steps as right or wrong. The accuracy is over steps. */
 export interface StepEvaluation extends Share {
@@ -36,7 +36,7 @@ export function evaluateSteps(
   const byCompletion = (by: Aggregate): Share =>
     shareOf(
       completions.map(({ right }, i) =>
-        Number(worthOf(Array.from(scores[i], probability), by) >= 0.5 === right.every(Boolean)),
+        Number(aggregateScore(Array.from(scores[i], probability), by) >= 0.5 === right.every(Boolean)),
       ),
     );
   return {

@@ -14,7 +14,7 @@ import type { Completion, OpenReward, Scores } from '../reward-functions/reward-
 import { createStateScorer, type RewardModel, type ScorerOptions } from '../reward-model/model.ts';
 import { encodeSteps, withinLength } from './data.ts';
 import { probability } from './evaluation.ts';
-import { aggregates, stepRewards, stepsIn, worthOf } from './steps.ts';
+import { aggregateScore, aggregates, stepRewards, stepsIn } from './steps.ts';
 
 const PROCESS = 'process.json';
 
@@ -99,7 +99,7 @@ export function processReward(
       return withinLength(encodeSteps(prompt, texts, model.tokenizer, separator), model.config.maxPositions);
     });
     const probabilities = (await scorer.run(examples)).map((scores) => Array.from(scores, probability));
-    const scores = probabilities.map((steps) => worthOf(steps, aggregate));
+    const scores = probabilities.map((steps) => aggregateScore(steps, aggregate));
     return {
       scores: checkedRewards(name, scores, completions),
       steps: probabilities.map((chances, i) => stepRewards(steps[i].slice(0, chances.length), chances, aggregate)),

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { aggregates, stepRewards, stepsIn, worthOf } from './steps.ts';
+import { aggregateScore, aggregates, stepRewards, stepsIn } from './steps.ts';
 
 it('ends a step with each separator, and the last with the text', () => {
   expect(stepsIn('a\nb\n\nc', '\n')).toEqual([
@@ -16,8 +16,13 @@ it('ends a step with each separator, and the last with the text', () => {
 
 it('makes a score of probabilities, and rewards of steps that add up to it', () => {
   const probabilities = [0.5, 0.8, 0.25];
-  expect(aggregates.map((by) => worthOf(probabilities, by))).toEqual([0.1, 0.25, expect.closeTo(0.5167, 4), 0.25]);
-  expect(aggregates.map((by) => worthOf([], by))).toEqual([0, 0, 0, 0]);
+  expect(aggregates.map((by) => aggregateScore(probabilities, by))).toEqual([
+    0.1,
+    0.25,
+    expect.closeTo(0.5167, 4),
+    0.25,
+  ]);
+  expect(aggregates.map((by) => aggregateScore([], by))).toEqual([0, 0, 0, 0]);
   const steps = probabilities.map((_, i) => ({ text: '', end: i + 1 }));
   const added = Object.fromEntries(
     aggregates.map((by) => [by, stepRewards(steps, probabilities, by).map(({ reward }) => reward)]),
@@ -32,6 +37,6 @@ it('makes a score of probabilities, and rewards of steps that add up to it', () 
   }
   for (const by of aggregates) {
     const sum = added[by].reduce((a, b) => a + b, 0);
-    expect(sum).toBeCloseTo(worthOf(probabilities, by), 12);
+    expect(sum).toBeCloseTo(aggregateScore(probabilities, by), 12);
   }
 });

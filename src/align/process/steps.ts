@@ -23,7 +23,7 @@ export function stepsIn(text: string, separator: string): Step[] {
   return steps;
 }
 
-/** How probabilities of steps make the score of a completion; see `worthOf`. */
+/** How probabilities of steps make the score of a completion; see `aggregateScore`. */
 export const aggregates = ['product', 'min', 'mean', 'last'] as const;
 /** One of `aggregates`. */
 export type Aggregate = (typeof aggregates)[number];
@@ -32,7 +32,7 @@ export type Aggregate = (typeof aggregates)[number];
  * The score of a completion from the probabilities that its steps are right: their product, which is the probability
  * that all are (Lightman et al. 2023, §2.6), the lowest, their mean, or the last. 0 without steps.
  */
-export function worthOf(probabilities: readonly number[], aggregate: Aggregate): number {
+export function aggregateScore(probabilities: readonly number[], aggregate: Aggregate): number {
   if (probabilities.length === 0) return 0;
   switch (aggregate) {
     case 'product':
@@ -55,9 +55,9 @@ export function stepRewards(steps: readonly Step[], probabilities: readonly numb
   let before = nothing;
   return steps.map(({ end }, i) => {
     if (by === 'mean') return { end, reward: probabilities[i] / steps.length };
-    const worth = worthOf(probabilities.slice(0, i + 1), by);
-    const reward = worth - before + nothing / steps.length;
-    before = worth;
+    const score = aggregateScore(probabilities.slice(0, i + 1), by);
+    const reward = score - before + nothing / steps.length;
+    before = score;
     return { end, reward };
   });
 }

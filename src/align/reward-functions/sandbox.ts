@@ -124,7 +124,7 @@ export async function runSandboxed(
       hint:
         support.isolation === undefined
           ? 'Use Linux with unprivileged user namespaces, or run as root.'
-          : 'Use Linux with user namespaces, or accept less by isolation: "best", which does not hold back the network.',
+          : 'Use Linux with user namespaces, or accept weaker isolation with isolation: "best", which does not block the network.',
     });
   }
   signal?.throwIfAborted();
@@ -152,7 +152,7 @@ async function tryOut(language: SandboxLanguage): Promise<SandboxSupport> {
 }
 
 async function whyNoNamespaces(language: SandboxLanguage): Promise<string | undefined> {
-  if (process.platform !== 'linux') return `namespaces are of Linux, and this is ${process.platform}`;
+  if (process.platform !== 'linux') return `namespaces need Linux, and this is ${process.platform}`;
   try {
     const source = language === 'javascript' ? 'console.log(6 * 7)' : 'print(6 * 7)';
     const { end, stdout, stderr } = await inNamespaces(source, sandboxSchema.parse({ language, seconds: 20 }));

@@ -52,8 +52,8 @@ export function passesTests({ field = 'tests', atOnce, onResult, ...sandbox }: T
     if (program.trim() !== '') {
       const mark = `passed:${randomBytes(16).toString('hex')}`;
       result = await runSandboxed(withTests(program, tests, mark, sandbox.language), sandbox, signal);
-      const finished = result.stdout.trimEnd().endsWith(mark);
-      outcome = result.end !== 'exit' ? result.end : finished ? 'passed' : 'unfinished';
+      outcome = result.stdout.trimEnd().endsWith(mark) ? 'passed' : 'unfinished';
+      if (result.end !== 'exit') outcome = result.end;
     }
     outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
     onResult?.(outcome, completion, result);
@@ -92,6 +92,6 @@ function testsOf({ row, promptText }: Completion, field: string): string {
   if (typeof tests === 'string' && tests.trim() !== '') return tests;
   const got = tests === undefined ? 'there is none' : `got ${JSON.stringify(tests).slice(0, 60)}`;
   throw new HeedError(`The row of "${promptText.slice(0, 80)}" needs tests as text in its column "${field}": ${got}.`, {
-    hint: 'Such as { prompt: …, tests: "assert.equal(add(2, 3), 5)" }, or name the column: { field: … }.',
+    hint: 'For example: { prompt: …, tests: "assert.equal(add(2, 3), 5)" }, or name the column: { field: … }.',
   });
 }

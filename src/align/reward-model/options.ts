@@ -106,7 +106,7 @@ export const rewardModelSchema = rewardTrainingSchema({
 })
   .refine(({ method, features }) => method === 'head' || features === undefined, {
     path: ['features'],
-    message: 'expected --method head beside it',
+    message: 'expected together with --method head',
   })
   .refine(
     ({ method, loss, members, lora }) =>

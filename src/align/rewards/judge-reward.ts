@@ -98,7 +98,7 @@ async function judge(options: JudgmentOptions, live: Live): Promise<RewardJudgme
     ({ tokenizer }) => tokenizer.files['tokenizer.json'] !== model.tokenizer.files['tokenizer.json'],
   );
   if (other) {
-    throw new HeedError(`"${other.folder}" has another tokenizer than "${model.folder}".`, {
+    throw new HeedError(`"${other.folder}" has a different tokenizer from "${model.folder}".`, {
       hint: 'Evaluate them one by one: the members of an ensemble must have the same tokenizer.',
     });
   }

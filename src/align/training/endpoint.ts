@@ -33,7 +33,7 @@ export type EndpointSettings = z.output<typeof endpointCallSchema>;
 export function endpointAddress(text: string, path: string): { url: string; model: string } {
   const [address, ...rest] = text.split('#');
   const model = rest.join('#');
-  const hint = 'Such as http://localhost:8000/v1#llama-3.1-8b: the address, # and the name of the model there.';
+  const hint = 'Write it as http://localhost:8000/v1#llama-3.1-8b: the address, # and the name of the model there.';
   if (model === '') throw new HeedError(`"${text}" names no model.`, { hint });
   if (!URL.canParse(address)) throw new HeedError(`"${address}" is not an address.`, { hint });
   const url = new URL(address);

@@ -102,7 +102,7 @@ const isMisplaced = (path: LivePath, value: unknown): boolean =>
 const EXPECTED: Partial<Record<LivePath, { what: string; hint: string }>> = {
   model: {
     what: 'the folder or the name of a model, or a model',
-    hint: 'Load one with: await loadModel(…) of heed/lm.',
+    hint: 'Load one with: await loadModel(…) from heed/lm.',
   },
   data: {
     what: 'a path, or an array or another iterable of rows',
@@ -244,7 +244,7 @@ export async function openModel(
     return computing(model, precision, scope);
   }
   throw new HeedError(`${path}: expected the folder or the name of a model, or a model, got ${typeof model}.`, {
-    hint: 'Load one with: await loadModel(…) of heed/lm.',
+    hint: 'Load one with: await loadModel(…) from heed/lm.',
   });
 }
 

@@ -96,7 +96,7 @@ function tooLittle(memory: string, fewest: number, held: number, { time, least, 
   const shorter = time > 64 ? `, or shorten rows with --length ${Math.ceil(time / 2)}` : '';
   const adapters = rank === 0 ? ', or train adapters with --lora.rank 8' : '';
   return new HeedError(
-    `--memory is ${memory}, but ${what} of ${time} tokens needs ${sizeText(fewest)}: ${sizeText(held)} for weights and what learns them, the rest for computing.`,
+    `--memory is ${memory}, but ${what} of ${time} tokens needs ${sizeText(fewest)}: ${sizeText(held)} for the weights, gradients and optimizer, the rest for computing.`,
     { hint: `Give --memory ${sizeText(fewest)} or more${shorter}${adapters}.` },
   );
 }

@@ -76,7 +76,7 @@ export function checkSameTokens(
   const named = ({ tokenizer }: Pick<Model, 'tokenizer'>) =>
     tokenizer.tokenOf(id) === undefined ? 'none' : `"${tokenizer.tokenOf(id)}"`;
   throw new HeedError(
-    `${what} has another vocabulary than the policy: token ${id} is ${named(other)}, expected ${named(policy)}.`,
+    `${what} has a different vocabulary from the policy: token ${id} is ${named(other)}, expected ${named(policy)}.`,
     { hint },
   );
 }

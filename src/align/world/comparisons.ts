@@ -69,7 +69,7 @@ export async function reviewComparisons(
       fruitless = rows.length > before ? 0 : fruitless + 1;
       if (fruitless === PATIENCE) {
         throw new HeedError(
-          'The model writes the same completion of a prompt every time, or an empty one: nothing to compare.',
+          'The model writes the same completion of a prompt every time, or an empty one, so there is nothing to compare.',
           {
             hint: 'Fine-tune it first, with heed sft, or pass comparisons with --data.',
           },

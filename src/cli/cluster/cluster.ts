@@ -45,16 +45,16 @@ export function addCluster(command: Command): void {
   addAddress(command.command('list').description('list the jobs of the cluster')).action(list);
   addAddress(command.command('status').argument('<job>').description('show the state of a job')).action(status);
   addAddress(command.command('logs').argument('<job>').description('print the log of a job'))
-    .option('--follow', 'go on until the job ends')
+    .option('--follow', 'keep printing until the job ends')
     .action(logs);
   addAddress(command.command('stop').argument('<job>').description('stop a job')).action(stop);
-  addAddress(command.command('fetch').argument('<run>').description('bring a run home as far as it is')).action(
+  addAddress(command.command('fetch').argument('<run>').description('copy what a run has made so far')).action(
     fetchHome,
   );
   addAddress(
-    command.command('attach').argument('<run>').description('follow the job of a run again, to its end'),
+    command.command('attach').argument('<run>').description('follow the job of a run again, until it ends'),
   ).action(attach);
-  command.command('job', { hidden: true }).description('do the order in this folder: what jobs run').action(job);
+  command.command('job', { hidden: true }).description('run the order in this folder, for jobs').action(job);
 }
 
 async function check(flags: Flags): Promise<void> {
@@ -124,7 +124,7 @@ const logs = (id: string, flags: Flags & { follow?: boolean }): Promise<void> =>
 async function stop(id: string, flags: Flags): Promise<void> {
   const stopped = await stopJob(await openCluster(flags.address, { onWarning: say }), id);
   const output = createOutput(flags);
-  output.say(stopped ? `The job ${id} stops.` : `The job ${id} had ended.`);
+  output.say(stopped ? `The job ${id} is stopping.` : `The job ${id} had already ended.`);
   output.result({ job: id, stopped });
 }
 
@@ -152,7 +152,7 @@ async function fetchHome(folder: string, flags: Flags): Promise<void> {
 function unended(folder: string): string {
   const { address, job } = remoteOf(folder);
   if (isOnCluster(folder)) return address;
-  throw new HeedError(`The job ${job} of "${folder}" has ended, and what it made is there.`);
+  throw new HeedError(`The job ${job} of "${folder}" has ended, and its results are on this machine.`);
 }
 
 async function attach(folder: string, flags: Flags): Promise<void> {

@@ -54,7 +54,7 @@ function whereOf(text: string): string {
 const amount = (flag: string) => (text: string) => {
   const value = Number(text);
   if (text.trim() !== '' && value >= 0) return value;
-  throw new UsageError(`${flag}: expected a number from 0 up, got "${text}"`);
+  throw new UsageError(`${flag}: expected a number of at least 0, got "${text}"`);
 };
 
 export function memoryOf(text: string): number {

@@ -71,7 +71,7 @@ export async function trainOnCluster(
 ): Promise<Record<string, unknown>> {
   const ray = await openCluster(flags.address, parts);
   if (isOnCluster(folder)) {
-    throw new HeedError(`The job "${remoteOf(folder).job}" computes "${folder}".`, {
+    throw new HeedError(`The job "${remoteOf(folder).job}" is already computing "${folder}".`, {
       hint: `Follow it with: heed cluster attach ${folder}`,
     });
   }
@@ -130,7 +130,7 @@ export async function untilInterrupted(work: (signal: AbortSignal) => Promise<vo
     await work(interrupted.signal);
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
-    if (again !== undefined) process.stderr.write(`The job goes on. Follow it with: ${again}\n`);
+    if (again !== undefined) process.stderr.write(`The job continues. Follow it with: ${again}\n`);
     process.exitCode = interrupted.exitCode;
   } finally {
     interrupted.dispose();
@@ -154,16 +154,16 @@ export function resultOf(end: JobEnd, folder: string): Record<string, unknown> {
   const { code, result, error, damaged = [] } = end;
   if (damaged.length > 0) {
     throw new HeedError(
-      `${amountOf(damaged.length, 'file')} of the job ${job} came home damaged: ${damaged.slice(0, 3).join(', ')}.`,
-      { hint: `What was here is untouched. "heed cluster fetch ${folder}" reads them again.` },
+      `${amountOf(damaged.length, 'file')} of the job ${job} arrived damaged: ${damaged.slice(0, 3).join(', ')}.`,
+      { hint: `The files on this machine are unchanged. Copy the others again with: heed cluster fetch ${folder}` },
     );
   }
   endRun(folder);
   if (code !== 0) {
-    const how = code === 143 ? 'was stopped' : `failed with exit code ${code}: ${error ?? 'it said nothing'}`;
+    const how = code === 143 ? 'was stopped' : `failed with exit code ${code}: ${error ?? 'it printed nothing'}`;
     const again =
-      'command' in order && isRun(folder) ? ` Go on with: heed ${order.command} --resume ${folder} --on ray` : '';
-    throw new HeedError(`The job ${job} ${how}`, { hint: `What came home is in ${folder}.${again}` });
+      'command' in order && isRun(folder) ? ` Continue with: heed ${order.command} --resume ${folder} --on ray` : '';
+    throw new HeedError(`The job ${job} ${how}`, { hint: `What was copied from it is in ${folder}.${again}` });
   }
   const moved = ([name, value]: [string, unknown]) => [
     name,

@@ -150,7 +150,7 @@ async function minimal(flags: Record<'env' | 'steps' | 'labels' | 'seed', string
   const files = { [file]: text };
   createLoader({ files, modules: await loadModules(importedModules(files)) })(file);
   if (flags.env === 'CartPole-v1' && Number(flags.steps) < ENOUGH) {
-    createOutput({}).say(`\nThe pole stands after some ${ENOUGH} steps: heed course minimal --steps ${ENOUGH}`);
+    createOutput({}).say(`\nThe pole stays up after about ${ENOUGH} steps: heed course minimal --steps ${ENOUGH}`);
   }
 }
 

@@ -58,7 +58,7 @@ export function readProgress(folder: string): CourseProgress | undefined {
     if (!(error instanceof SyntaxError)) throw fileError(error, 'read', path);
   }
   throw new HeedError(`"${path}" is damaged`, {
-    hint: `Write {"done":[],"hints":{}} into it, or delete it and start anew.`,
+    hint: `Write {"done":[],"hints":{}} into it, or delete it and start again.`,
   });
 }
 

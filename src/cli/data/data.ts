@@ -152,7 +152,7 @@ function addSplit(command: Command): void {
       const over = splits.map(path).find((part) => sources.some((source) => resolve(source) === resolve(part)));
       if (over)
         throw new UsageError(`"${over}" is one of the files to split and would be overwritten`, {
-          hint: 'Give another --out.',
+          hint: 'Choose another --out.',
         });
       const found = await splitDataset(sources, options, reading(flags, bad));
       createFolder(flags.out);
@@ -181,7 +181,7 @@ function renames(text: string, before: Record<string, string> = {}): Record<stri
   const [, field, column] = /^([^=]+)=(.+)$/.exec(text) ?? [];
   if (column === undefined) {
     throw new UsageError(`--rename: expected FIELD=COLUMN, got "${text}"`, {
-      hint: 'such as --rename prompt=question',
+      hint: 'write it as --rename prompt=question',
     });
   }
   return { ...before, [field]: column };

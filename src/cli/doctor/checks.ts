@@ -138,7 +138,7 @@ function checkSpeed(): DoctorCheck & { gflops: number } {
     name: 'speed',
     state: 'warn',
     found,
-    advice: 'This is slow: close what else is running, or look at power saving.',
+    advice: 'This is slow: close other programs, or turn off power saving.',
   };
 }
 
@@ -196,7 +196,7 @@ function checkMemory(): DoctorCheck {
     name: 'memory',
     state: 'warn',
     found,
-    advice: 'A training takes 200 MB and more: close what else is running.',
+    advice: 'Training needs at least 200 MB: close other programs.',
   };
 }
 

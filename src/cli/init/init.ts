@@ -61,7 +61,7 @@ async function answered(
   if (!process.stdin.isTTY) {
     const what = flags.for === undefined ? `--for ${names.join('|')}` : `--for ${flags.for}`;
     throw new UsageError('heed init asks questions, and there is no terminal to ask in', {
-      hint: `Answer by flags: heed init my-task ${what}`,
+      hint: `Answer with flags: heed init my-task ${what}`,
     });
   }
   const reader = createInterface({ input: process.stdin, output: process.stderr });

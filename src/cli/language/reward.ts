@@ -79,7 +79,7 @@ export function addReward(command: Command): void {
     around: (training) => learningFromProject(training, () => command.opts<ProjectFlags>()),
   });
   command
-    .optionsGroup('Answers of people:')
+    .optionsGroup('Judgments by people:')
     .option('--from-project <name>', 'train on the judgments of a heed studio project, in place of --data')
     .addOption(storeOption())
     .addOption(mergeOption());

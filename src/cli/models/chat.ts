@@ -40,7 +40,7 @@ Ctrl-C stops a response.`;
 export function addChat(command: Command): void {
   command
     .requiredOption('--model <name>', 'folder or GGUF file of a model, or OWNER/NAME on the Hub')
-    .option('--system <text>', 'system message: who the model is to be')
+    .option('--system <text>', 'system message: the role that the model plays')
     .addOption(bitsOption());
   addFlags(command, schema);
   command.action(() => chatting(command));
@@ -150,8 +150,8 @@ function recentTokens(tokenizer: Tokenizer, messages: readonly ChatMessage[], ro
     const oldest = recent.findIndex(({ role }) => role === 'user');
     const next = recent.findIndex(({ role }, i) => i > oldest && role === 'user');
     if (next < 0)
-      throw new HeedError(`the message has ${ids.length} tokens, but there is room for ${room} only`, {
-        hint: 'say it shorter',
+      throw new HeedError(`the message has ${ids.length} tokens, but there is room for only ${room}`, {
+        hint: 'shorten it',
       });
     recent.splice(oldest, next - oldest);
   }

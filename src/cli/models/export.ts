@@ -62,7 +62,7 @@ export function addExport(command: Command): void {
 function stepOf(text: string): number {
   const step = Number(text);
   if (text.trim() !== '' && Number.isInteger(step) && step >= 0) return step;
-  throw new UsageError(`--step: expected a whole number from 0 up, got "${text}"`);
+  throw new UsageError(`--step: expected a whole number of at least 0, got "${text}"`);
 }
 
 async function exporting(run: string | undefined, flags: Flags): Promise<void> {
@@ -120,7 +120,7 @@ async function exportAgent(run: string, command: 'train' | 'rl', flags: Flags): 
 
 async function exportModel(model: string, flags: Flags): Promise<void> {
   const { out, format, adapter, dtype, step } = flags;
-  if (out === undefined) throw new UsageError('--out is missing: where to write');
+  if (out === undefined) throw new UsageError('--out is missing: it names the folder to write to');
   if (step !== undefined) throw new UsageError('--step is for runs of heed train and heed rl');
   if (dtype && format === 'onnx') {
     throw new UsageError('--dtype is for --format safetensors and gguf: ONNX graphs are in F32');
@@ -172,14 +172,14 @@ function writeModelfile(
   writeFileAtomic(join(out, MODELFILE), text);
   if (turns || tokenizer.chatTemplate === undefined) return;
   process.stderr.write(
-    `The chat template does more than write texts between marks, so ${join(out, MODELFILE)} has no TEMPLATE: Ollama takes the one in the GGUF file if it knows it. Check what it writes with: ollama show --template NAME\n`,
+    `The chat template does more than write texts between marks, so ${join(out, MODELFILE)} has no TEMPLATE: Ollama uses the one in the GGUF file if it recognizes it. See the result with: ollama show --template NAME\n`,
   );
 }
 
 /** An adapter alone, for programs that put it over its base model. */
 async function exportAdapter(adapter: string, flags: Flags): Promise<void> {
   const { out, dtype = 'F32' } = flags;
-  if (out === undefined) throw new UsageError('--out is missing: where to write');
+  if (out === undefined) throw new UsageError('--out is missing: it names the folder to write to');
   if (!isFloatDtype(dtype)) {
     throw new UsageError(`--dtype ${dtype} is for whole models: an adapter alone is ${FLOAT_DTYPES.join(', ')}`);
   }

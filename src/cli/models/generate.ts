@@ -122,7 +122,7 @@ async function readPrompts({ prompt = [], data, chat = false, system }: Flags): 
     });
   }
   if (system !== undefined && !chat) {
-    throw new UsageError('--system goes into a chat template: expected --chat with it', { hint: 'add --chat' });
+    throw new UsageError('--system needs --chat: it is a part of chat templates', { hint: 'add --chat' });
   }
   const found: Prompt[] = [...prompt];
   if (data !== undefined) {

@@ -84,6 +84,6 @@ function advice({ changes, largest }: Plan): string {
     `saves ${size(saves)}: ${size(total)}${fits ? ', and it fits' : ''}`,
   ]);
   const smaller =
-    largest === undefined ? '' : `\nWith all of these, a model of some ${inWords(largest)} parameters fits.`;
+    largest === undefined ? '' : `\nWith all of these, a model of about ${inWords(largest)} parameters fits.`;
   return `What to change:\n${table(rows)}${smaller}`;
 }

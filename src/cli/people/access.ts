@@ -48,7 +48,7 @@ export function addKeyCommands(command: Command): void {
         }
         if (what === 'remove') {
           await removeApiKey(database, person, { name: name! });
-          output.say(`Removed ${name}: it is refused at once.`);
+          output.say(`Removed ${name}: it no longer works.`);
           return output.result({ removed: name });
         }
         const input = { name, scopes: flags.scopes.split(',').map((one) => one.trim()), days: Number(flags.days) };

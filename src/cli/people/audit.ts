@@ -65,7 +65,7 @@ export function addAudit(command: Command): void {
 function limitOf(text: string): number {
   const limit = Number(text);
   if (Number.isInteger(limit) && limit > 0) return limit;
-  throw new UsageError(`--limit: expected a whole number from 1 on, got "${text}"`);
+  throw new UsageError(`--limit: expected a whole number of at least 1, got "${text}"`);
 }
 
 function lineText({ seq, time, person, project, kind, detail, erased }: AuditEntry): string {
@@ -75,7 +75,7 @@ function lineText({ seq, time, person, project, kind, detail, erased }: AuditEnt
 
 /** A check as a person reads it. */
 export function checkText({ valid, lines, erased, head, since, fault }: AuditCheck): string {
-  const rows: [string, string][] = [['audit log', valid ? 'every line fits' : fault!.message]];
+  const rows: [string, string][] = [['audit log', valid ? 'every line is intact' : fault!.message]];
   rows.push(['lines', `${lines}${erased > 0 ? `, ${erased} of them without details, as later lines say` : ''}`]);
   if (since !== undefined) rows.push(['earlier head', `line ${since}: the log still has it`]);
   if (head && valid) rows.push(['head', head.hash], ['written', `line ${head.seq}, ${head.time}`]);
@@ -100,9 +100,9 @@ export function addRetain(command: Command): void {
     command.option(`${flagFor(name)} <days>`, retentionSchema.shape[name].description!, (text) => daysOf(name, text));
   }
   command
-    .option('--project <name>', 'the rules are for this project, in place of those of the store')
+    .option('--project <name>', "set the rules of this project, in place of the store's")
     .option('--set', 'store the rules, which a studio then applies every day; "off" in place of days unsets one')
-    .option('--compact', 'write a SQLite file anew even if nothing was deleted: nothing deleted earlier is left in it')
+    .option('--compact', 'rewrite a SQLite file in any case, so that nothing deleted earlier is left in it')
     .option('--dry-run', 'only count what would be deleted')
     .action(async (store: string, flags: RetainFlags) => {
       const output = createOutput(flags);
@@ -169,7 +169,7 @@ const rulesText = ({ store, projects }: RetentionSettings): [string, string][] =
 
 /** What to do where the file could not be written anew. */
 export const tracesText = (why: string): string =>
-  `What was deleted may still be found in the store's file: it could not be written anew (${why}). Stop the studio and run: heed feedback retain STORE --compact`;
+  `What was deleted may still be found in the store's file: it could not be rewritten (${why}). Stop the studio and run: heed feedback retain STORE --compact`;
 
 function daysOf(name: string, text: string): number | 'off' {
   if (text === 'off') return text;

@@ -26,7 +26,7 @@ interface KeyFlags {
 /** Adds what `backup` takes to a command whose argument is the store. */
 export function addBackup(command: Command): void {
   command
-    .requiredOption('--out <file>', 'file to write; it is replaced when the backup is whole')
+    .requiredOption('--out <file>', 'file to write; it is replaced when the backup is complete')
     .option('--encrypt', 'encrypt it with the key in HEED_BACKUP_KEY or --key-file')
     .addOption(keyOption())
     .action(async (store: string, flags: KeyFlags & { out: string; encrypt?: boolean }) => {

@@ -43,7 +43,7 @@ export function addCritique(command: Command): void {
         return critique(database, project, critic, options, (done, all) => output.say(`${done} of ${all} items`));
       });
       output.say(
-        `${amountOf(result.items, 'item')} got critiques by "${flags.critic}", ${result.known} had them. Annotators see them as the setting "critiques" says: when they ask, by default.`,
+        `${amountOf(result.items, 'item')} got critiques by "${flags.critic}", ${result.known} already had them. The setting "critiques" decides when annotators see them: by default, when they ask.`,
       );
       output.result({ project: flags.project, by: flags.critic, ...result });
     });

@@ -28,7 +28,7 @@ export function addFeedback(command: Command): void {
       .command('payments')
       .description('what each annotator has done, how long it took, and what it pays; with a file, as a table'),
   );
-  addPrioritize(command.command('prioritize').description('put items first that a reward model is least sure of'));
+  addPrioritize(command.command('prioritize').description('put the items that a reward model is least sure of first'));
   addSuggest(
     command.command('suggest').description('store which response a reward model prefers, for annotators to see'),
   );
@@ -37,11 +37,11 @@ export function addFeedback(command: Command): void {
       .command('critique')
       .description('store what a model finds wrong with each response, for annotators to read'),
   );
-  addArchive(command.command('archive').description('put a project away: its items are handed out no more'), {
+  addArchive(command.command('archive').description('archive a project: its items are no longer handed out'), {
     archived: true,
-    text: 'is put away. Take it back with: heed feedback unarchive',
+    text: 'is archived. Bring it back with: heed feedback unarchive',
   });
-  addArchive(command.command('unarchive').description('take a project back that was put away'), {
+  addArchive(command.command('unarchive').description('bring back an archived project'), {
     archived: false,
     text: 'is back',
   });
@@ -49,7 +49,7 @@ export function addFeedback(command: Command): void {
   addUsers(command.command('users').description('manage people: list, add, join, token, remove'));
   addKeyCommands(command.command('keys').description('API keys of people for scripts: list, add, remove'));
   addSessionCommands(command.command('sessions').description('where people are signed in: list, end'));
-  addPersonData(command.command('person').description('export or delete all that a store has of one person'));
+  addPersonData(command.command('person').description('export or delete everything that a store has about a person'));
   addRestore(command.command('restore').description('restore a backup into a new or empty store'));
   for (const one of command.commands) one.addOption(storeOption());
   const ofStore = (name: string, description: string) =>
@@ -59,7 +59,7 @@ export function addFeedback(command: Command): void {
       .argument('[store]', 'file of the store, or a postgres:// address', DEFAULT_STORE);
   addBackup(ofStore('backup', 'write a backup of a store, which may be in use'));
   addAudit(ofStore('audit', 'list the audit log, or check that nobody has changed it'));
-  addRetain(ofStore('retain', 'delete what is older than the retention rules of a store say, or set them'));
+  addRetain(ofStore('retain', "delete what is older than a store's retention rules allow, or set the rules"));
 }
 
 function addArchive(command: Command, { archived, text }: { archived: boolean; text: string }): void {
@@ -76,12 +76,12 @@ function addArchive(command: Command, { archived, text }: { archived: boolean; t
 function addDelete(command: Command): void {
   command
     .addOption(projectOption())
-    .requiredOption('--confirm <name>', 'the name of the project once more: nothing of it can be brought back')
+    .requiredOption('--confirm <name>', 'the name of the project again, to confirm: nothing of it can be restored')
     .action(async (flags: Common & { confirm: string }) => {
       const output = createOutput(flags);
       if (flags.confirm !== flags.project) {
         throw new UsageError(`--confirm: expected "${flags.project}", got "${flags.confirm}"`, {
-          hint: `To keep its judgments, put it away instead: heed feedback archive --project ${flags.project}`,
+          hint: `To keep its judgments, archive it instead: heed feedback archive --project ${flags.project}`,
         });
       }
       await withStore(flags.store, async (database) =>

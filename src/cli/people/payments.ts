@@ -19,15 +19,15 @@ export function addPayments(command: Command): void {
     .argument('[file]', 'table to write: .csv, .tsv, .jsonl, .json or .parquet')
     .addOption(projectOption())
     .option('--rate <amount>', 'pay for an hour, in any currency (default: "pay" of the project)', rateOf)
-    .option('--since <date>', 'only what was done from then on, such as 2026-01-31', dateOf('--since'))
-    .option('--until <date>', 'only what was done before then', dateOf('--until'))
+    .option('--since <date>', 'only work from this date on, such as 2026-01-31', dateOf('--since'))
+    .option('--until <date>', 'only work before this date', dateOf('--until'))
     .action(async (file: string | undefined, flags: PaymentFlags) => {
       const output = createOutput(flags);
       const { rate, since, until } = flags;
       const work = await withStore(flags.store, async (database) =>
         annotatorWork(database, await findProject(database, flags.project), { rate, since, until }),
       );
-      if (work.length === 0) output.say('Nobody has judged in this time.');
+      if (work.length === 0) output.say('Nobody judged anything in this time.');
       for (const one of work) output.say(`${one.person}\n${describeWork(one)}\n`);
       const rows = file === undefined ? undefined : await writeDataset(file, paymentRows(work, flags.project));
       if (rows !== undefined) output.say(`${amountOf(rows, 'row')} in ${file}`);
@@ -41,7 +41,7 @@ const describeWork = ({ items, judgments, skips, minutes, implausible, open, las
     ['time', `${minutes.toFixed(1)} minutes${last === null ? '' : `, the last ${new Date(last).toISOString()}`}`],
     ...(implausible === 0
       ? []
-      : [['note', `${implausible} times are longer than what had passed; only that is counted`] as [string, string]]),
+      : [['note', `${implausible} times exceed the time that passed, which counts instead`] as [string, string]]),
     ...(amount === null ? [] : [['amount', amount.toFixed(2)] as [string, string]]),
   ]);
 

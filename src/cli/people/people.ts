@@ -15,7 +15,7 @@ function teacherToCome<Option>(): TeacherToCome<Option> {
   const teacher: TeacherToCome<Option> = {
     name: 'human',
     later: true,
-    answer: (questions, signal) => teacher.is!.answer(questions, signal),
+    answer: (queries, signal) => teacher.is!.answer(queries, signal),
     changed: async (standings) => teacher.is!.changed!(standings),
     onWait() {},
   };

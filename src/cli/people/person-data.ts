@@ -23,12 +23,12 @@ interface Flags {
 export function addPersonData(command: Command): void {
   command
     .argument('<name>', 'name of the person')
-    .option('--export <file>', 'write all that the store has of them as JSON')
+    .option('--export <file>', 'write everything that the store has about them, as JSON')
     .option(
       '--delete',
       'delete them with their judgments, conversations and sessions, after the export if there is one',
     )
-    .option('--confirm <name>', 'with --delete: the name once more: nothing of it can be brought back')
+    .option('--confirm <name>', 'with --delete: the name again, to confirm: nothing of it can be restored')
     .option('--receipt <file>', 'with --delete: file of the receipt (default: deletion-LINE.json, by the log’s line)')
     .action(async (name: string, flags: Flags) => {
       const output = createOutput(flags);
@@ -77,7 +77,7 @@ function write(file: string, receipt: DeletionReceipt): unknown {
   } catch (error) {
     return error instanceof HeedError
       ? new HeedError(`The data is deleted, but the receipt could not be written. ${error.message}`, {
-          hint: 'Keep what was printed.',
+          hint: 'Keep what was printed: it is the receipt.',
         })
       : error;
   }

@@ -38,7 +38,7 @@ export function addSuggest(command: Command): void {
         suggest(database, project, members, by),
       );
       output.say(
-        `${items === 1 ? '1 item has' : `${items} items have`} a suggestion by "${by}". Annotators see it as the setting "suggestions" says: after their own judgment, by default.`,
+        `${items === 1 ? '1 item has' : `${items} items have`} a suggestion by "${by}". The setting "suggestions" decides when annotators see it: by default, after their own judgment.`,
       );
       output.result({ project: flags.project, items, by });
     });

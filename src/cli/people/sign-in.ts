@@ -13,7 +13,7 @@ export const signInFlagsSchema = z.object({
   oidcIssuer: optionalText('issuer of an OpenID provider that people sign in at, an https address'),
   oidcClient: optionalText("the studio's client id there; its secret, if it has one, is read from HEED_OIDC_SECRET"),
   oidcRoles: optionalText(
-    `roles by group: GROUP=ROLE,GROUP=ROLE with ${roles.join(', ')}; the role that may do most counts`,
+    `roles by group: GROUP=ROLE,GROUP=ROLE with ${roles.join(', ')}; of several roles, the most powerful counts`,
   ),
   oidcDefaultRole: z.enum(roles).optional().describe('role of people without such a group (default: they are refused)'),
   oidcGroupsClaim: z
@@ -26,12 +26,12 @@ export const signInFlagsSchema = z.object({
     .enum(accountMatches)
     .default('never')
     .describe(
-      'find people of the store at their first sign-in: whose name is their verified e-mail or their user name',
+      'at a first sign-in, find the person of the store whose name is the verified e-mail address or the user name',
     ),
   oidcLabel: optionalText("what the page calls the provider (default: the issuer's host)"),
-  oidcHours: hours.default(12).describe('hours until people sign in there again, when their groups are read again'),
+  oidcHours: hours.default(12).describe('hours until people sign in there again and their groups are read again'),
   oidcLogout: z.boolean().default(true).describe('sign people out at the provider too'),
-  oidcOnly: z.boolean().default(false).describe('tokens and the printed link sign nobody in; API keys go on'),
+  oidcOnly: z.boolean().default(false).describe('refuse tokens and the printed link at sign-in; API keys still work'),
   sessionHours: hours.default(336).describe('hours from signing in to the end of a session'),
   sessionIdleHours: hours.default(72).describe('hours without a request after which a session ends'),
 });

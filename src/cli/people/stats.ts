@@ -128,7 +128,7 @@ function agreementRows(
 }
 
 function alphaInWords({ alpha, interval, items }: Reliability): string {
-  if (Number.isNaN(alpha)) return 'none yet: it takes items that two people judged, and judgments that differ';
+  if (Number.isNaN(alpha)) return 'none yet: it needs items that two people judged, and judgments that differ';
   return `α ${alpha.toFixed(2)} (${interval.map((end) => end.toFixed(2)).join(' to ')}) on ${amountOf(items, 'item')}`;
 }
 

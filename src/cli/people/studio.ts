@@ -24,7 +24,7 @@ export function addStudio(command: Command): void {
     .option('--model <name>', 'folder or GGUF file of a model to chat with, or OWNER/NAME on the Hub')
     .option('--max-tokens <n>', 'maximum number of tokens in a response of the model', tokensOf, 256)
     .option('--trust-proxy', 'trust X-Forwarded-For and X-Forwarded-Proto, which your reverse proxy must set')
-    .option('--private-webhooks', 'let webhooks lead to this machine and to its own networks')
+    .option('--private-webhooks', 'let webhooks call addresses on this machine and on its private networks')
     .option('--owner <name>', 'person whom the printed link signs in', 'me')
     .option('--drain <seconds>', 'seconds that requests under way get to finish when the studio closes', secondsOf, 10)
     .addOption(logFormatOption());
@@ -54,7 +54,7 @@ interface Flags {
 function tokensOf(text: string): number {
   const tokens = Number(text);
   if (!Number.isInteger(tokens) || tokens < 1) {
-    throw new UsageError(`--max-tokens: expected a whole number from 1 on, got "${text}"`);
+    throw new UsageError(`--max-tokens: expected a whole number of at least 1, got "${text}"`);
   }
   return tokens;
 }
@@ -62,7 +62,7 @@ function tokensOf(text: string): number {
 function secondsOf(text: string): number {
   const seconds = Number(text);
   if (text.trim() === '' || !(seconds >= 0)) {
-    throw new UsageError(`--drain: expected a number of seconds from 0 up, got "${text}"`);
+    throw new UsageError(`--drain: expected a number of seconds of at least 0, got "${text}"`);
   }
   return seconds;
 }
@@ -70,7 +70,7 @@ function secondsOf(text: string): number {
 async function studio({ store, hosts, ...flags }: Flags, signIn: ReturnType<typeof signInOptions>): Promise<void> {
   const output = createOutput(flags);
   const traces = await startTraces({ service: 'heed-studio' });
-  const closing = `Closing the studio: requests under way get ${flags.drain} s. Again to stop at once.`;
+  const closing = `Closing the studio: requests under way get ${flags.drain} s. Ctrl-C again stops it at once.`;
   const interrupted = listenForInterrupt(logNote, closing);
   const chat = flags.model === undefined ? undefined : await openStudioChat(flags.model, flags);
   const database = await openDatabase(store);

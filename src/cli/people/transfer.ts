@@ -42,8 +42,8 @@ export interface ExportToFlags {
 /** Adds the flags of `import`. */
 export function addImportFrom(command: Command): void {
   command
-    .addOption(new Option('--from <tool>', 'move in what another tool exports').choices([...importTools]))
-    .option('--dry-run', 'with --from: say what would come in, and store nothing')
+    .addOption(new Option('--from <tool>', 'import what another tool exports').choices([...importTools]))
+    .option('--dry-run', 'with --from: show what would be imported, and store nothing')
     .option('--prompt <fields>', 'with --from: fields that are the prompt, comma-separated (default: by their names)')
     .option('--options <fields>', 'with --from: fields that are judged, comma-separated (default: by their names)')
     .option('--users <file>', 'with --from: JSON with the names of people by their ids in the other tool')
@@ -60,7 +60,7 @@ export function addImportFrom(command: Command): void {
 /** Adds the flags of `export`. */
 export function addExportTo(command: Command): void {
   command
-    .addOption(new Option('--to <tool>', 'move the project out to another tool').choices([...exportTools]))
+    .addOption(new Option('--to <tool>', 'export the project for another tool').choices([...exportTools]))
     .option('--users <file>', 'with --to: JSON with the names of people by their ids in the other tool');
 }
 
@@ -111,7 +111,7 @@ export async function runImportFrom(
   }
   if (flags.gold || flags.practiceItems) {
     throw new UsageError('--gold and --practice-items: not with --from', {
-      hint: 'Move the data in, export it with --format judgments, and import gold items from that.',
+      hint: 'Import the data, export it with --format judgments, and import gold items from that file.',
     });
   }
   const projects = await importFrom(database, from, files[0], {
@@ -139,7 +139,7 @@ function describeImport({ name, kind, created, ...one }: ImportedProject, dryRun
   const would = dryRun ? 'would be ' : '';
   return table([
     ['project', `${name} (${kind}${created ? `, ${would}created` : ''})`],
-    ['items', `${one.added} ${would}added, ${one.known} there already`],
+    ['items', `${one.added} ${would}added, ${one.known} already there`],
     ['judgments', `${one.judgments} by ${one.people.length === 0 ? 'nobody' : one.people.join(', ')}`],
     ...(one.suggestions > 0 ? [['suggestions', amountOf(one.suggestions, 'item')] as [string, string]] : []),
     ...(one.bad > 0 ? [['left out', `${one.bad} bad rows`] as [string, string]] : []),

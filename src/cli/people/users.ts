@@ -24,7 +24,7 @@ export function addUsers(command: Command): void {
     .argument('[what]', 'list, add, join, token or remove', 'list')
     .argument('[name]', 'name of the person')
     .addOption(new Option('--role <role>', 'role of the person').choices([...roles]).default('annotator'))
-    .option('--projects <names>', 'projects that an annotator sees, comma-separated, besides those they see already')
+    .option('--projects <names>', 'projects that an annotator sees, besides those they already see; comma-separated')
     .option('--days <n>', 'days until a new token expires; one that nobody uses expires after 7 (default: 366)', daysOf)
     .action(async (what: string, name: string | undefined, flags: Flags) => {
       const output = createOutput(flags);

@@ -76,7 +76,7 @@ export function acceptCamelCase(command: Command): void {
 function refusal({ name }: Flag): Option {
   const json = name.split('.').reduceRight((inner, key) => `{ "${key}": ${inner} }`, '…');
   const wrong = () => {
-    throw new UsageError(`${flagFor(name)} is not a flag: this setting is for a file`, {
+    throw new UsageError(`${flagFor(name)} is not a flag: this setting can only be in a file`, {
       hint: `write ${json} into a file, and pass it with --config`,
     });
   };
@@ -171,11 +171,11 @@ function flagsOf(schema: z.ZodType): Flag[] {
       { integer: 'number', number: 'number', boolean: 'yes or no', array: 'numbers', object: 'object' } as const
     )[node.type ?? ''];
     const named = node.items?.anyOf?.some(({ type }) => type === 'string');
-    const listed = named ? 'names' : node.items?.type === 'string' ? 'texts' : kind;
+    const listed = node.items?.type === 'string' ? 'texts' : kind;
     const description = (node.description ?? '').replace(/\.$/, '');
     const choices = { choices: node.enum ?? node.names, open: node.names !== undefined };
     const { default: usual, inFileOnly } = node;
-    return [{ name, kind: listed ?? 'text', ...choices, description, default: usual, inFileOnly }];
+    return [{ name, kind: (named ? 'names' : listed) ?? 'text', ...choices, description, default: usual, inFileOnly }];
   };
   return walk(optionsJson(schema) as JsonSchema, '');
 }

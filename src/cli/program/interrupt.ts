@@ -12,7 +12,7 @@ interface Interruption {
 
 export function listenForInterrupt(
   onNotice: (text: string) => void,
-  notice = 'Stopping after this iteration, with a checkpoint. Again to stop at once.',
+  notice = 'Stopping after this iteration, with a checkpoint. Ctrl-C again stops at once.',
 ): Interruption {
   const controller = new AbortController();
   let exitCode = 130;

@@ -15,7 +15,7 @@ export function checking<T>(check: () => T, input?: unknown): T {
     const faults = faultsIn(error);
     if (faults) {
       const text = flagFaults(faults, input);
-      const hint = / is missing$/m.test(text) ? 'The same command with --help says what each flag takes.' : undefined;
+      const hint = / is missing$/m.test(text) ? 'Run it with --help to see what each flag takes.' : undefined;
       throw new UsageError(text, { hint, cause: faults });
     }
     if (error instanceof HeedError) throw new UsageError(error.message, { hint: error.hint, cause: error });

@@ -236,15 +236,15 @@ function summarize({ completions, seconds, run }: PipelineResult, report: string
     ),
   ]);
   const lines = begun.map((one): [string, string] => [one.stage.name, changesOnALine(one) || one.stage.command]);
-  const worth =
+  const trueRewards =
     completions?.models.flatMap(({ name, reward }) => (reward ? [`${name} ${fixed(reward.mean)}`] : [])) ?? [];
   return [
     ...examples,
     `\n${leadOf(progress.recipe, begun, progress.completions)}\n`,
     table([
       ...lines,
-      ...(worth.length > 0
-        ? [['true reward', `${worth.join(', ')} (means over the same prompts)`] as [string, string]]
+      ...(trueRewards.length > 0
+        ? [['true reward', `${trueRewards.join(', ')} (means over the same prompts)`] as [string, string]]
         : []),
       ['time', duration(seconds)],
       ['run', run],

@@ -132,7 +132,7 @@ export const addRunOptions = (command: Command): Command =>
 function seconds(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !(value >= 0))
-    throw new UsageError(`--checkpoint-seconds: expected a number from 0 up, got "${text}"`);
+    throw new UsageError(`--checkpoint-seconds: expected a number of at least 0, got "${text}"`);
   return value;
 }
 
@@ -228,13 +228,13 @@ async function train(command: Command, definition: TrainingCommand): Promise<voi
     const path = writeReport(run, definition.report(run.folder));
     if (!result) {
       const on = flags.on === undefined ? '' : ` --on ${flags.on}`;
-      logNote(`Stopped, with a checkpoint. Go on with: heed ${definition.name} --resume ${run.folder}${on}`);
+      logNote(`Stopped, with a checkpoint. Continue with: heed ${definition.name} --resume ${run.folder}${on}`);
       process.exitCode = interrupted.exitCode;
       return;
     }
     output.say(table([...definition.summarize(result), ['run', run.folder], ['report', address(path)]]));
     if (old && !shown.started)
-      logNote(`"${run.folder}" had finished: this is its result. To train again, leave out --resume.`);
+      logNote(`"${run.folder}" had already finished: this is its result. To train again, leave out --resume.`);
     if (result.diagnosis) sayFindings(output, result.diagnosis);
     output.result(result);
     again = await definition.stay?.(learner);

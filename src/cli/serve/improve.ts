@@ -61,7 +61,7 @@ async function improving(flags: Flags): Promise<void> {
   const { heldOut, seed } = parseOptions(numbersSchema, { heldOut: flags.heldOut, seed: flags.seed });
   const output = createOutput(flags);
   const isFile = from !== undefined || existsSync(feedback);
-  const interrupted = listenForInterrupt(logNote, 'Stopping. The same command goes on later.');
+  const interrupted = listenForInterrupt(logNote, 'Stopping. Run the same command again to continue.');
   try {
     const improvement = await improveModel({
       model,
@@ -109,7 +109,7 @@ function settingsIn(text: string): Record<string, unknown> {
     return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
   } catch {
     throw new UsageError(`--training: expected a JSON object, got "${text}"`, {
-      hint: 'Such as --training \'{"learningRate": 1e-5}\'',
+      hint: 'Write it as --training \'{"learningRate": 1e-5}\'',
     });
   }
 }

@@ -49,7 +49,7 @@ async function serving(command: Command): Promise<void> {
   const traces = await startTraces({ service: 'heed-serve' });
   const interrupted = listenForInterrupt(
     logNote,
-    `Closing the server: completions under way get ${settings.drain} s. Again to stop at once.`,
+    `Closing the server: completions under way get ${settings.drain} s. Ctrl-C again stops it at once.`,
   );
   try {
     const server = await serve({
@@ -120,7 +120,7 @@ function addKeys(command: Command): void {
     }),
   );
   const remove = folder(
-    command.command('remove').description('remove a key: it is refused at once').argument('<name>', 'its name'),
+    command.command('remove').description('remove a key: it stops working at once').argument('<name>', 'its name'),
   );
   remove.action((name: string) =>
     withDatabase(remove, async (database, output) => {

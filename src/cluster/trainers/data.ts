@@ -70,7 +70,7 @@ export async function trainerRows(
   }
   const conversational = Array.isArray(wordsOf(all[0]));
   if (on === 'verl' && !conversational) {
-    throw new HeedError(`"${data}": verl takes conversations, and its prompts are texts.`, {
+    throw new HeedError(`"${data}": verl accepts only conversations, but its prompts are texts.`, {
       hint: 'Give prompts such as [{"role": "user", "content": "…"}].',
     });
   }
@@ -135,7 +135,7 @@ async function rowsOf(
         throw new HeedError(
           `${placeInWords(place)}: the row has ${shapeOf(kept)}: expected ${shapeOf(rows[0])}, as in the first.`,
           {
-            hint: `${on} takes rows of one kind. "heed data convert" makes them so.`,
+            hint: `${on} accepts only rows of one kind. Convert them with "heed data convert".`,
           },
         );
       }

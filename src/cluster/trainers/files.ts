@@ -95,18 +95,18 @@ async function inputOf(path: string, job: JobSettings, inputs: Record<string, st
     if (name.startsWith('/')) return name;
     const { name: repo, revision } = hubName(name) as { name: string; revision?: string };
     if (revision === undefined || revision === 'main') return repo;
-    throw new HeedError(`settings.${path}: "${name}" names a revision, which trainers do not take.`, {
-      hint: 'Download it with "heed models pull", and name the folder.',
+    throw new HeedError(`settings.${path}: "${name}" names a revision, which trainers do not accept.`, {
+      hint: 'Download it with "heed pull", and name the folder.',
     });
   }
   const folder = await modelFolder(name);
   if (isGguf(folder)) {
-    throw new HeedError(`settings.${path}: "${name}" is a GGUF file, and a trainer reads folders of Transformers.`, {
+    throw new HeedError(`settings.${path}: "${name}" is a GGUF file, but a trainer reads folders of Transformers.`, {
       hint: `Write one with: heed export --model ${name} --format safetensors --out FOLDER`,
     });
   }
   if (await isAdapter(folder)) {
-    throw new HeedError(`settings.${path}: "${name}" is an adapter, and a trainer needs whole weights.`, {
+    throw new HeedError(`settings.${path}: "${name}" is an adapter, but a trainer needs whole weights.`, {
       hint: `Merge it with: heed export --model BASE --adapter ${name} --format safetensors --out MERGED`,
     });
   }

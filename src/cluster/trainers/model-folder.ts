@@ -9,7 +9,7 @@ import { sha256OfFile } from '../../files.ts';
 export type Manifest = Readonly<Record<string, { size: number; sha256: string }>>;
 
 const INDEX = 'model.safetensors.index.json';
-const HINT = 'What was here before is untouched. "heed cluster fetch" brings it home again.';
+const HINT = 'The files on this machine are unchanged. Copy the model again with "heed cluster fetch".';
 
 /**
  * Checks that a folder is a whole model of Hugging Face's format, or a whole adapter of PEFT's: every file of the
@@ -19,7 +19,7 @@ const HINT = 'What was here before is untouched. "heed cluster fetch" brings it 
  */
 export function checkModelFolder(folder: string, manifest: Manifest = {}): void {
   const fail = (name: string, what: string) =>
-    new HeedError(`The model that came home is not whole: "${join(folder, name)}" ${what}.`, { hint: HINT });
+    new HeedError(`The model that was copied here is incomplete: "${join(folder, name)}" ${what}.`, { hint: HINT });
   for (const [name, { size, sha256 }] of Object.entries(manifest)) {
     const path = join(folder, name);
     if (!existsSync(path)) throw fail(name, 'is missing');

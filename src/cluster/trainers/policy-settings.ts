@@ -53,7 +53,7 @@ export const unwatched: Readonly<Record<string, Equivalent>> = {
     fault: (share: number) => (share === 0 ? undefined : 'leave it out: no prompts are held out'),
   },
   keepBest: off(false, 'the last model is the result'),
-  patience: off(0, 'the training goes on to its end'),
+  patience: off(0, 'the training continues to its end'),
 };
 
 /** The critic's learning rate, as a factor of the policy's. */

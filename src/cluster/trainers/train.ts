@@ -174,17 +174,17 @@ export function finishTraining(folder: string, { code, result, error, damaged = 
   const { job, order } = remoteOf(folder) as { job: string; order: Extract<Order, { trainer: unknown }> };
   if (code !== 0) {
     endRun(folder);
-    const how = code === 143 ? 'was stopped' : `failed with exit code ${code}: ${error ?? 'it said nothing'}`;
+    const how = code === 143 ? 'was stopped' : `failed with exit code ${code}: ${error ?? 'it printed nothing'}`;
     throw new HeedError(`The trainer's job ${job} ${how}`, {
-      hint: `What came home is in ${folder}; the trainer's files, which can be run by hand, are in ${join(folder, TRAINER)}.`,
+      hint: `What was copied from it is in ${folder}; the trainer's files, which can be run by hand, are in ${join(folder, TRAINER)}.`,
     });
   }
   const { files, stored, last, ...about } = result as EndResult;
   if (damaged.length > 0) {
     throw new HeedError(
-      `${damaged.length} files of the job ${job} came home damaged: ${damaged.slice(0, 3).join(', ')}.`,
+      `${damaged.length} files of the job ${job} arrived damaged: ${damaged.slice(0, 3).join(', ')}.`,
       {
-        hint: `What was here is untouched. "heed cluster fetch ${folder}" reads them again.`,
+        hint: `The files on this machine are unchanged. Copy the others again with: heed cluster fetch ${folder}`,
       },
     );
   }

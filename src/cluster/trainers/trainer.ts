@@ -28,7 +28,7 @@ export const trainerOptionsSchema = z.strictObject({
   settings: z
     .record(z.string(), z.unknown())
     .default({})
-    .describe("the trainer's own settings by their names there, passed on unchecked; they win over heed's"),
+    .describe("the trainer's own settings by their names there, passed on unchecked; they override heed's"),
 });
 /** Where and with what a trainer runs. */
 export type TrainerOptions = z.output<typeof trainerOptionsSchema>;
@@ -172,4 +172,4 @@ export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`
 
 /** A whole number, or a fault: the trainer computes in parts of equal size. */
 export const wholeParts = (whole: number, part: number, what: string): string | undefined =>
-  Number.isInteger(whole / part) && part > 0 ? undefined : `expected ${what}, and ${whole} is no multiple of ${part}`;
+  Number.isInteger(whole / part) && part > 0 ? undefined : `expected ${what}, but ${part} does not divide ${whole}`;

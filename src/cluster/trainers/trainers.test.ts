@@ -45,7 +45,7 @@ describe('a stage with "on"', () => {
     const more = { ...dpo, maxKl: 3, evaluation: { prompts: 8 }, truncate: 'drop', batch: 10, part: 4 };
     expect(faultsOf({ on: 'trl', command: 'dpo', settings: more })).toEqual([
       "settings.evaluation.prompts: trl has no equivalent for heed dpo's; leave it out",
-      'settings.batch: expected a multiple of part, and 10 is no multiple of 4, got 10 (on trl)',
+      'settings.batch: expected a multiple of part, but 4 does not divide 10, got 10 (on trl)',
       'settings.maxKl: expected 0: TRL does not limit the KL, got 3 (on trl)',
       'settings.truncate: expected one of "start", "end", got "drop" (on trl)',
     ]);
@@ -162,7 +162,7 @@ describe('the files of a job', () => {
     const texts = { ...grpo, data: 'texts.jsonl' };
     await expect(
       writeTrainerFiles('run', { on: 'verl', command: 'grpo', settings: texts, trainer: { storage } }),
-    ).rejects.toThrow('verl takes conversations');
+    ).rejects.toThrow('verl accepts only conversations');
   });
 });
 

@@ -59,12 +59,11 @@ export interface Translation {
 }
 
 /** The values of nested settings by their paths. */
-export const flat = (value: unknown, within = ''): [path: string, value: unknown][] =>
-  isSettings(value)
-    ? Object.entries(value).flatMap(([key, inner]) => flat(inner, within ? `${within}.${key}` : key))
-    : value === undefined
-      ? []
-      : [[within, value]];
+export function flat(value: unknown, within = ''): [path: string, value: unknown][] {
+  if (value === undefined) return [];
+  if (!isSettings(value)) return [[within, value]];
+  return Object.entries(value).flatMap(([key, inner]) => flat(inner, within ? `${within}.${key}` : key));
+}
 
 /** What is wrong with a stage, a line each, as far as it can be known without its data; empty if nothing is. */
 export function faultsOf({ on, command, settings = {}, trainer: options = {} }: TrainerStage): string[] {
@@ -141,7 +140,7 @@ export function translate(stage: TrainerStage): Translation {
     throw new HeedError(
       `heed ${stage.command} cannot run on ${stage.on} like this:\n${faults.map((fault) => `  ${fault}`).join('\n')}`,
       {
-        hint: 'Nothing has been submitted. docs/reference/trainers-settings.md has what each trainer takes.',
+        hint: 'Nothing has been submitted. docs/reference/trainers-settings.md lists what each trainer accepts.',
       },
     );
   }

@@ -99,7 +99,7 @@ export const common: Record<string, Equivalent> = {
   ...lora,
 };
 
-export const patience = off(0, 'the training goes on to its end');
+export const patience = off(0, 'the training continues to its end');
 export const learningRateFactor = factorOf('learning_rate');
 
 export const epochs = same('num_train_epochs');

@@ -202,7 +202,7 @@ export const trl: Trainer = {
           fault: (names: string) =>
             names.split(',').every((name) => dpoLosses.includes(name.trim()))
               ? undefined
-              : `expected of ${dpoLosses.join(', ')}`,
+              : `expected losses among ${dpoLosses.join(', ')}`,
         },
         lossWeights: same('loss_weights'),
         labelSmoothing: same('label_smoothing'),

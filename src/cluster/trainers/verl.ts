@@ -121,14 +121,10 @@ const product = (kl: string): MetricSource => ({
 });
 
 /** A value as Hydra reads it. */
-const inHydra = (value: TheirValue): string =>
-  Array.isArray(value)
-    ? `[${value.map(inHydra).join(',')}]`
-    : typeof value === 'string'
-      ? `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
-      : value === null
-        ? 'null'
-        : String(value);
+function inHydra(value: TheirValue): string {
+  if (Array.isArray(value)) return `[${value.map(inHydra).join(',')}]`;
+  return typeof value === 'string' ? `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"` : String(value);
+}
 
 /** ByteDance's verl. */
 export const verl: Trainer = {

@@ -133,7 +133,7 @@ describe('a synthetic teacher with a judge', () => {
     const comparisons = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
     expect(comparisons).toHaveLength(12);
     for (const { segments, choice } of comparisons) {
-      const [a, b] = segments.map(learner.worth);
+      const [a, b] = segments.map(learner.trueReturn);
       expect(choice).toEqual(a > b ? [1, 0] : [0, 1]);
     }
   });
@@ -143,7 +143,7 @@ describe('a synthetic teacher with a judge', () => {
     const learner = keep(createLearner({ ...tiny, teacher: 'mistake:1' }, { environment: source(), judge: early }));
     const comparisons = (await finish(learner)).flatMap(({ comparisons }) => comparisons);
     for (const { segments, choice } of comparisons) {
-      const [a, b] = segments.map(learner.worth);
+      const [a, b] = segments.map(learner.trueReturn);
       expect(choice).toEqual(a > b ? [0, 1] : [1, 0]);
     }
   });
@@ -182,5 +182,5 @@ it('a segment is seen step by step', async () => {
   };
   const learner = keep(createLearner(tiny, { environment: source(), judge }));
   for (const { comparisons } of await finish(learner)) seen.push(...comparisons.flatMap(({ segments }) => segments));
-  expect(seen.map(learner.worth)).toEqual(seen.map(({ length }) => length));
+  expect(seen.map(learner.trueReturn)).toEqual(seen.map(({ length }) => length));
 });

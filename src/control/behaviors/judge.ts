@@ -53,8 +53,8 @@ export function segmentOf({ steps, terminated }: Clip, image: boolean): Segment 
 }
 
 /** A judge that sums a score of each step. */
-export const sumOver = (worth: (step: ClipStep) => number): Judge => {
-  return ({ steps }) => steps.reduce((sum, step) => sum + worth(step), 0);
+export const sumOver = (rewardOf: (step: ClipStep) => number): Judge => {
+  return ({ steps }) => steps.reduce((sum, step) => sum + rewardOf(step), 0);
 };
 
 /** By how much an angle grew from one sine and cosine to another, within ±π. */

@@ -40,7 +40,7 @@ export function judgeNamed(name: string, env: string): Judge {
     });
   }
   if (judge.env === env) return judge.judge;
-  throw new HeedError(`the judge "${name}" looks at ${judge.env}, and the environment is ${env}`, {
+  throw new HeedError(`the judge "${name}" is for ${judge.env}, but the environment is ${env}`, {
     hint: `use --env ${judge.env}, or your own judge: docs/how-to/teach-a-behavior.md has an example`,
   });
 }
@@ -51,7 +51,7 @@ export async function loadJudge({ judge: name, env }: { judge?: string; env: str
   if (!isFile(name)) return judgeNamed(name, env);
   if (!existsSync(name)) {
     throw new HeedError(`there is no file "${name}" with a judge`, {
-      hint: 'paths are taken from the folder you are in',
+      hint: 'relative paths start from the current folder',
     });
   }
   const { default: exported } = await importFile(name, 'The judge');
@@ -75,7 +75,7 @@ export function judged(judge: Judge, segment: Segment): number {
   if (typeof score === 'number' && Number.isFinite(score)) return score;
   throw new HeedError(
     `the judge must return a finite number for a clip of ${segment.length} steps, got ${String(score)}`,
-    { hint: 'let it return a number for every clip, however short' },
+    { hint: 'return a number for every clip, however short' },
   );
 }
 
@@ -128,9 +128,9 @@ export function judgingTeacher(text: string, seed: number, judge: Judge): Teache
   const teacher = parseTeacher(text, seed, ['human']);
   return {
     name: text,
-    answer: (questions, signal) =>
+    answer: (queries, signal) =>
       teacher.answer(
-        questions.map(({ id, options: [first, second] }) => ({
+        queries.map(({ id, options: [first, second] }) => ({
           id,
           options: [{ rewards: [judged(judge, first)] }, { rewards: [judged(judge, second)] }],
         })),

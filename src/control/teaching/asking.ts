@@ -25,7 +25,7 @@ interface QueryingParts {
 }
 type QueryingProgress = Pick<
   TeachingProgress,
-  'step' | 'nextRound' | 'owed' | 'questions' | 'labels' | 'fitted' | 'disagreement'
+  'step' | 'nextRound' | 'owed' | 'queries' | 'labels' | 'fitted' | 'disagreement'
 >;
 
 /** A way to query the teacher. */

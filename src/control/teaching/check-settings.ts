@@ -45,7 +45,7 @@ export function checkSettings(
   { observationSpace, maxEpisodeSteps }: EnvironmentSource,
 ): void {
   if (observationSpace.shape && options.algorithm === 'pebble') {
-    throw new HeedError(`PEBBLE learns from numbers, and the observations of ${options.env} are images`, {
+    throw new HeedError(`PEBBLE learns from numbers, but the observations of ${options.env} are images`, {
       hint: 'leave out --algorithm: PPO has a reward model and a policy for them',
     });
   }

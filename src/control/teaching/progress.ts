@@ -12,7 +12,7 @@ export interface TeachingProgress {
   /** Labels that the teacher skipped; the next round requests them again. */
   owed: number;
   /** Queries drawn so far; the next one's id is `q` and this number. */
-  questions: number;
+  queries: number;
   /** Comparisons that count, without those that were taken back. */
   labels: number;
   /** Of the teacher's decided choices: how many the ensemble predicted before it learned from them. */
@@ -35,7 +35,7 @@ export const newProgress = (): TeachingProgress => ({
   updates: 0,
   nextRound: 0,
   owed: 0,
-  questions: 0,
+  queries: 0,
   labels: 0,
   predictions: { right: 0, decided: 0 },
   fitted: false,

@@ -31,7 +31,7 @@ export interface SegmentComparison extends SegmentQuery {
 }
 
 /** The progress that drawing queries reads and updates. */
-type QueryProgress = Pick<TeachingProgress, 'step' | 'questions' | 'owed' | 'fitted' | 'disagreement'>;
+type QueryProgress = Pick<TeachingProgress, 'step' | 'queries' | 'owed' | 'fitted' | 'disagreement'>;
 
 /** What queries are drawn from. */
 export interface QuerySource {
@@ -74,9 +74,9 @@ export async function askRound(
 /** The queries that the ensemble should learn most from: first those with a branch, of each kind the best first. */
 export function drawQueries(source: QuerySource, progress: QueryProgress, count: number): SegmentQuery[] {
   const { options, experience } = source;
-  const rng = random(options.seed, 'queries', progress.questions);
-  const branchedOf = (questions: number) => Math.round(questions * (options.segment.branched ?? 0));
-  const branched = branchedOf(progress.questions + count) - branchedOf(progress.questions);
+  const rng = random(options.seed, 'queries', progress.queries);
+  const branchedOf = (count: number) => Math.round(count * (options.segment.branched ?? 0));
+  const branched = branchedOf(progress.queries + count) - branchedOf(progress.queries);
   const withBranch = branched > 0 ? choosePairs(source, drawBranches(source, branched, rng), branched, rng) : [];
   const others = count - withBranch.length;
   const chosen = [
@@ -86,7 +86,7 @@ export function drawQueries(source: QuerySource, progress: QueryProgress, count:
   const typicalReturn = typical(experience, options.segment.window);
   progress.disagreement = chosen.reduce((sum, one) => sum + variance(one.probability), 0) / Math.max(1, chosen.length);
   return chosen.map(({ pair, probability }) => ({
-    id: `q${progress.questions++}`,
+    id: `q${progress.queries++}`,
     step: progress.step,
     segments: [
       { ...pair[0], typicalReturn },
@@ -137,7 +137,7 @@ function drawBranches(
   const branches = branching().branch(points, rng);
   if (!branches.some(Boolean)) {
     onNotice(
-      `${env} does not repeat an episode from its seed and its actions, so no two clips begin in the same state. --segment.branched 0 does not try.`,
+      `${env} does not repeat an episode from its seed and its actions, so no two clips begin in the same state. Set --segment.branched 0 to stop trying.`,
     );
   }
   return points.flatMap(({ segment }, i): [Segment, Segment][] => {

@@ -98,7 +98,7 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
   const later = querying.waiting !== undefined;
 
   /** The true return of a segment, or the judge's score. */
-  const worth = (segment: Segment): number =>
+  const trueReturn = (segment: Segment): number =>
     judge ? judged(judge, segment) : segment.rewards.reduce((a, b) => a + b, 0);
 
   /** The next round, with the labels that are owed from earlier ones. */
@@ -113,7 +113,7 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
     experience,
     statistics,
     progress,
-    worth,
+    trueReturn,
     /** Judgments since the last call, if the teacher answers later. Waits if training is too far ahead. */
     news: (signal: AbortSignal | undefined): Promise<News> => querying.news(signal),
     /** Adds a rollout to the experience. */
@@ -171,7 +171,7 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
       const segments = Array.from({ length: count }, () => experience.sample(rng, whole)).filter((one) => !!one);
       return {
         predicted: [...ensemble.meanReturns(segments)],
-        true: segments.map(worth),
+        true: segments.map(trueReturn),
       };
     },
     /** The comparisons that a fit may learn from, with those of earlier runs. */

@@ -36,6 +36,12 @@ const bodySentences: Readonly<Record<Length, readonly number[]>> = {
 const strayShare = 0.06;
 const carelessShare = 0.4;
 const repeatingShare = 0.15;
+/** Tones, and the number between 0 and 1 below which each is drawn. */
+const tones: readonly [Tone, below: number][] = [
+  ['good', 0.3],
+  ['bad', 0.7],
+  ['mixed', 1],
+];
 
 /**
  * A prompt and a review that follows it more or less: 6 % are about another place, 40 % have another length, 15 %
@@ -47,7 +53,7 @@ export function demonstration(random: Random): Demonstration {
   const place = random.uniform() < strayShare ? one(places) : prompt.place;
   const length = random.uniform() < carelessShare ? one(lengths) : prompt.length;
   const mood = random.uniform();
-  const tone: Tone = mood < 0.3 ? 'good' : mood < 0.7 ? 'bad' : 'mixed';
+  const [tone] = tones.find(([, below]) => mood < below)!;
   const { words } = review(random, { place, tone, sentences: one(bodySentences[length]) });
   if (random.uniform() >= repeatingShare) return { prompt, words };
   const sentences = sentencesOf(words);

@@ -32,7 +32,7 @@ function reducedShape(op: string, x: Tensor, { axes, keepDims = false }: ReduceO
     if (!Number.isInteger(a) || a < -rank || a >= rank) throw new HeedError(`${op}: no axis ${a} in ${describe(x)}`);
     return a < 0 ? a + rank : a;
   });
-  if (new Set(chosen).size < chosen.length) throw new HeedError(`${op}: axes [${axes}] of ${describe(x)} come twice`);
+  if (new Set(chosen).size < chosen.length) throw new HeedError(`${op}: axes [${axes}] of ${describe(x)} repeat`);
   const keptShape: Shape = x.shape.map((d, i) => (chosen.includes(i) ? 1 : d));
   return {
     axes: chosen,

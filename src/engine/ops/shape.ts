@@ -52,7 +52,7 @@ function reshapeTarget(x: Tensor, shape: Shape): Tensor {
 /** Axes in another order. */
 export function transpose(x: Tensor, order: readonly number[]): Tensor {
   if (order.length !== x.shape.length || [...order].sort((a, b) => a - b).some((axis, i) => axis !== i)) {
-    throw new HeedError(`transpose: [${order}] is no order of the axes of ${describe(x)}`);
+    throw new HeedError(`transpose: [${order}] is not an order of the axes of ${describe(x)}`);
   }
   if (order.every((axis, i) => axis === i)) return x;
   const inverse = order.map((_, i) => order.indexOf(i));

@@ -32,7 +32,7 @@ export async function startFreely(): Promise<void> {
 /** Makes programs run on this runtime. @throws HeedError once there is another. */
 export function useRuntime(other: Runtime): void {
   if (current && current !== other) {
-    throw new HeedError('the engine runs already', { hint: 'start the other runtime before anything else' });
+    throw new HeedError('the engine is already running', { hint: 'start the other runtime before anything else' });
   }
   current = other;
 }

@@ -12,7 +12,7 @@ const OF_DEVICE = /WebGPU device (error|lost)/i;
 // cuBLAS and cuDNN want memory of their own beside ONNX Runtime's
 const OF_MEMORY =
   /out of memory|allocation size too large|too many storage buffers in shader|OUT_OF_(DEVICE_|HOST_)?MEMORY|failed to allocate memory|CUBLAS failure 3:|CUDNN_STATUS_ALLOC_FAILED/i;
-const HINT = 'take smaller batches or shorter sequences, train adapters (LoRA), or use --device cpu';
+const HINT = 'use smaller batches or shorter sequences, train adapters (LoRA), or use --device cpu';
 
 let reports: string[] = [];
 

@@ -264,7 +264,7 @@ let opened: { device: Accelerator; memory: DeviceMemory } | undefined;
 /** The memory of the process's device, opened with its first session. */
 function deviceMemory(device: Accelerator): DeviceMemory {
   if (opened && opened.device !== device) {
-    throw new HeedError(`programs run on ${opened.device} already`, { hint: `use ${device} in a process of its own` });
+    throw new HeedError(`programs already run on ${opened.device}`, { hint: `use ${device} in a process of its own` });
   }
   if (!opened) {
     const engine = nativeEngine();

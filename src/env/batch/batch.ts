@@ -139,5 +139,5 @@ export function createBatch(make: () => Environment, count: number, arrays?: Bat
 /** Checks a number of copies. @throws HeedError if it is not a whole number from 1. */
 export function checkCount(count: number): void {
   if (Number.isInteger(count) && count >= 1) return;
-  throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use for example 8' });
+  throw new HeedError(`expected a count of environments of 1 or more, got ${count}`, { hint: 'use 8, for example' });
 }

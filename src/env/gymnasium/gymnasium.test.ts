@@ -66,7 +66,7 @@ describe('names', () => {
 describe('what is missing', () => {
   test('Python', async () => {
     const error = await refusal('gym:CartPole-v1', 'no-such-python');
-    expect(error.message).toContain('cannot start Python by "no-such-python"');
+    expect(error.message).toContain('cannot start Python with "no-such-python"');
     expect(error.hint).toContain('set HEED_PYTHON');
   });
 

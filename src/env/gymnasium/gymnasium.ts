@@ -152,7 +152,7 @@ function environmentOf(
       } catch (error) {
         // without a human teacher, training need not end because a picture is missing
         if (!(error instanceof HeedError)) throw error;
-        const text = `${id} cannot be drawn, its clips stay empty: ${error.message}`;
+        const text = `${id} cannot be drawn, so its clips stay empty: ${error.message}`;
         if (!undrawn.has(text)) process.emitWarning(text, { code: 'HEED_NO_PICTURE' });
         undrawn.add(text);
         return { width: 4, height: 3, shapes: [] };

@@ -105,11 +105,11 @@ function rectangles(name: string, text: string): number[][] {
 function check(name: string, key: string, value: unknown): void {
   const whole = (least: number) => Number.isInteger(value) && (value as number) >= least;
   const [right, expected] = {
-    frame_skip: [whole(1), 'a whole number from 1'],
-    stack: [whole(1), 'a whole number from 1'],
+    frame_skip: [whole(1), 'a whole number of at least 1'],
+    stack: [whole(1), 'a whole number of at least 1'],
     sticky: [typeof value === 'number' && value >= 0 && value <= 1, 'a probability'],
-    noops: [whole(0), 'a whole number from 0'],
-    max_episode_steps: [whole(1), 'a whole number from 1'],
+    noops: [whole(0), 'a whole number of at least 0'],
+    max_episode_steps: [whole(1), 'a whole number of at least 1'],
     ends: [value === 'shown' || value === 'hidden', 'shown or hidden'],
     hidden: [Array.isArray(value), 'rectangles'],
   }[key] as [boolean, string];

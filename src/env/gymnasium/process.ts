@@ -127,7 +127,7 @@ export function startPython(
       const answer = receiveOnce(running!);
       if (answer) return answer;
       if (performance.now() - began >= 900 * order.patience && ++hangs === MOST_HANGS) {
-        throw death(`did not answer for ${order.patience} seconds, and again when the request was repeated`);
+        throw death(`did not answer for ${order.patience} seconds, nor when the request was repeated`);
       }
       if (deaths === MOST_DEATHS) throw death(`died ${MOST_DEATHS} times over the same step`);
       restarts++;
@@ -275,7 +275,7 @@ function startWorker(python: string, order: unknown, folder: string, log: string
   child.unref();
   if (child.pid === undefined) {
     stop();
-    throw new HeedError(`cannot start Python by "${python}"${failed ? `: ${messageOf(failed)}` : ''}`, {
+    throw new HeedError(`cannot start Python with "${python}"${failed ? `: ${messageOf(failed)}` : ''}`, {
       hint: 'install Python 3.10 or later and "pip install gymnasium", or set HEED_PYTHON to a Python that has it',
     });
   }

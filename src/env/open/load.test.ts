@@ -132,7 +132,7 @@ describe('a file', () => {
       'a finite number as reward',
     ],
     ['that tells no end', { step: '() => ({ reward: 0 })' }, 'as terminated'],
-    ['that never ends', { step: '() => ({ reward: 0, terminated: false, truncated: false })' }, 'goes on'],
+    ['that never ends', { step: '() => ({ reward: 0, terminated: false, truncated: false })' }, 'continues'],
   ])('%s is refused with what is wrong', async (_, parts, message) => {
     expect(await failure(file(parts))).toContain(message);
   });
@@ -144,7 +144,7 @@ describe('a file', () => {
 
   it('whose trial never ends is refused after a time limit', async () => {
     const hanging = file({ step: '() => { for (;;); }' });
-    await expect(loadFile(hanging, 0.3)).rejects.toThrow('was not over after 0.3 s');
+    await expect(loadFile(hanging, 0.3)).rejects.toThrow('did not end within 0.3 s');
   });
 
   it('that is slow is tried with fewer steps', () => {

@@ -31,6 +31,6 @@ export function checkEnvironment(name: string): void {
   if (names.includes(name) || isGymnasiumName(name) || isFile(name)) return;
   const meant = nearest(name, names);
   throw new HeedError(`unknown environment: expected one of ${names.join(', ')}, got "${name}"`, {
-    hint: `${meant.length > 0 ? `did you mean ${meant.join(' or ')}? ` : ''}Also taken: gym:ID of your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists what there is.`,
+    hint: `${meant.length > 0 ? `did you mean ${meant.join(' or ')}? ` : ''}Also accepted: gym:ID from your Python's Gymnasium, ALE/Pong-v5, and a file of your own, ./my-env.js. heed envs lists them all.`,
   });
 }

@@ -37,7 +37,7 @@ export function checkedFactory(name: string, make: () => Environment, trialSecon
 export function checkThere(path: string): void {
   if (existsSync(path)) return;
   throw new HeedError(`there is no file "${path}" with an environment`, {
-    hint: 'paths are taken from the folder you are in',
+    hint: 'relative paths start from the current folder',
   });
 }
 
@@ -57,7 +57,7 @@ function within(path: string, seconds: number, trial: () => void): void {
     runInNewContext('trial()', { trial }, { timeout: 1000 * seconds });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
-    throw new HeedError(`"${path}": a reset or a step was not over after ${seconds} s`, {
+    throw new HeedError(`"${path}": a reset or a step did not end within ${seconds} s`, {
       hint: 'does it wait for something, or loop forever? Try it alone, in Node',
     });
   }

@@ -75,7 +75,7 @@ export function checkWorks(name: string, make: () => Environment, { drawn }: { d
     if (outcome.terminated || outcome.truncated || performance.now() - began > 1000 * ENOUGH) break;
     if (t === one.maxEpisodeSteps) {
       throw wrong(
-        `expected an episode to be truncated after its maxEpisodeSteps, ${t}, got one that goes on`,
+        `expected an episode to be truncated after its maxEpisodeSteps, ${t}, got one that continues`,
         'withTimeLimit of heed/env does that',
       );
     }
@@ -109,7 +109,7 @@ function badOutcome({ reward, terminated, truncated }: StepResult): [string, str
 function checkFrame(frame: unknown, wrong: (message: string, hint: string) => HeedError): void {
   const { width, height, shapes } = (frame ?? {}) as Record<string, unknown>;
   if ((width as number) > 0 && (height as number) > 0 && Array.isArray(shapes)) return;
-  throw wrong(`expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`, 'people judge what it shows');
+  throw wrong(`expected a frame { width, height, shapes }, got ${JSON.stringify(frame)}`, 'show what people judge');
 }
 
 function someAction(

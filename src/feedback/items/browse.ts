@@ -26,7 +26,7 @@ export const listedItemSchema = z.object({
   answered: whole.describe('judgments it has'),
   wanted: whole.describe('judgments the project asks for'),
   decided: z.boolean().describe('whether a reviewer has decided it'),
-  archived: z.boolean().describe('whether it was put away'),
+  archived: z.boolean().describe('whether it is archived'),
   priority: z.number(),
   comments: whole.describe('comments on it'),
 });

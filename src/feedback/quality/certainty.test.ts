@@ -110,7 +110,7 @@ it('prefers what a judgment settles: doubt for the reliable, what is nearly cert
 it('is refused for kinds whose judgments have no categories', async () => {
   const database = await openDatabase(':memory:');
   await expect(createProject(database, 'D', { kind: 'demonstration', certainty: 0.9 })).rejects.toThrow(
-    'takes no certainty',
+    'cannot use certainty',
   );
   await expect(createProject(database, 'D', { certainty: 0.2 })).rejects.toThrow('certainty');
   await database.close();

@@ -307,7 +307,7 @@ function namedAlpha(
 
 /** The choices that a ranking implies, for each pair of its options: 0, the first; 1, the second; 2, a tie. */
 function impliedChoices(ranks: readonly number[]): number[] {
-  return ranks.flatMap((rank, i) => ranks.slice(i + 1).map((other) => (rank < other ? 0 : rank > other ? 1 : 2)));
+  return ranks.flatMap((rank, i) => ranks.slice(i + 1).map((other) => (rank === other ? 2 : Number(rank > other))));
 }
 
 /** How much of what two judgments of an item say is the same, from 0 to 1; undefined if that cannot be told. */

@@ -51,7 +51,7 @@ export function raterAdvice(
   const most = Math.tanh(Math.atanh(correlation) + 1.96 / Math.sqrt(n - 3));
   if (most < LOW) {
     found.push({
-      finding: `orders items by ${aspect} unlike others`,
+      finding: `ranks items by ${aspect} differently from others`,
       action: 'Look at their gold items: if they fail those too, they guess; if not, discuss the items with all.',
     });
   }

@@ -86,7 +86,7 @@ export const qualityReportSchema = z.object({
             }),
           )
           .describe('how they rate each aspect, compared with others on the same items'),
-        cost: cost.describe('what their judgments take and give'),
+        cost: cost.describe('cost and information of their judgments'),
       }),
     )
     .describe('how each annotator judges'),
@@ -100,7 +100,7 @@ export const qualityReportSchema = z.object({
       }),
     )
     .describe('items that annotators disagree on, the least clear first, at most 1000'),
-  cost: cost.describe('what all judgments take and give'),
+  cost: cost.describe('cost and information of all judgments'),
   suggestions: z
     .object({ shown: suggestionShare, hidden: suggestionShare, difference: z.object({ value: number, interval }) })
     .nullable()

@@ -28,5 +28,5 @@ export function studioErrorOf(error: unknown): HttpError {
   if (fault === 'damaged') {
     return new HttpError(500, 'The store is damaged.', 'Stop the studio and restore the store from a backup.');
   }
-  return new HttpError(500, 'The studio failed: this is a bug in heed.', 'The studio’s terminal says more.');
+  return new HttpError(500, 'The studio failed: this is a bug in heed.', 'See the studio’s terminal for details.');
 }

@@ -11,7 +11,7 @@ import { itemIdsSchema } from './projects.ts';
 
 /** Body of the request that assigns items to people. */
 export const assignSchema = itemIdsSchema.extend({
-  people: z.array(z.string().max(200)).max(100).describe('names of those who alone get the items; empty for everybody'),
+  people: z.array(z.string().max(200)).max(100).describe('names of those who get the items; empty for everybody'),
 });
 
 /** Query of the request for one's own judgments. */
@@ -19,7 +19,7 @@ export const ownWorkSchema = z.object({
   search: z.string().max(1000).default('').describe('words in the item or in the judgment'),
   kind: z.enum(ownKinds).default('all').describe('judgments, skips, or both'),
   limit: number.int().min(1).max(100).default(20).describe('judgments on a page'),
-  offset: number.int().min(0).default(0).describe('judgments to pass over'),
+  offset: number.int().min(0).default(0).describe('judgments to skip'),
 });
 
 /** A page of one's own judgments. */

@@ -45,7 +45,7 @@ export function createStudioMetrics(database: Database, options: StudioMetricsOp
   const observed = observeRequests(metrics, { ...options, requesterOf });
   const seen = new Map<string, number>();
   const store = createStoreCounts(database);
-  metrics.read('judgments', 'Judgments that stand, by project; gold items left out.', () => store('judgments'));
+  metrics.read('judgments', 'Current judgments, by project, without gold items.', () => store('judgments'));
   metrics.read('items_waiting', 'Items that need more judgments, by project.', () => store('waiting'));
   metrics.read('people_active', 'People with a request in the last five minutes.', () => {
     for (const [id, at] of seen) if (at < Date.now() - ACTIVE) seen.delete(id);
@@ -54,7 +54,7 @@ export function createStudioMetrics(database: Database, options: StudioMetricsOp
   const { statements } = database;
   const all = 'Statements to the store.';
   metrics.read('database_statements_total', all, () => [[{}, statements.total]], 'counter');
-  const failed = 'Statements that the store refused or could not do.';
+  const failed = 'Statements that the store refused or could not execute.';
   metrics.read('database_errors_total', failed, () => [[{}, statements.failed]], 'counter');
   const close = addProcessMetrics(metrics);
   return {

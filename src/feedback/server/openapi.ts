@@ -70,11 +70,11 @@ export const apiOperations = {
     types: ['text/html'],
   },
   'GET /sessions': { summary: 'Your open sessions', response: sessionListSchema },
-  'DELETE /sessions': { summary: 'End your sessions, besides the one of this request', response: endedSchema },
+  'DELETE /sessions': { summary: 'End your sessions, except the one of this request', response: endedSchema },
   'DELETE /sessions/:id': { summary: 'End a session of yours', response: endedSchema },
   'GET /keys': { summary: 'Your API keys', response: z.array(apiKeySchema) },
   'POST /keys': { summary: 'Create an API key; it is shown only once', response: addedKeySchema, status: 201 },
-  'DELETE /keys/:id': { summary: 'Remove an API key of yours: it is refused at once', response: emptySchema },
+  'DELETE /keys/:id': { summary: 'Remove an API key of yours: it stops working at once', response: emptySchema },
   'GET /projects': {
     summary: 'The projects that the person sees, and their progress',
     response: z.array(summarySchema),
@@ -89,7 +89,7 @@ export const apiOperations = {
     response: projectSchema,
   },
   'POST /projects/:project/losses': {
-    summary: 'What ratings would lose by a change of settings; nothing is changed',
+    summary: 'Which ratings a change of settings would lose; nothing is changed',
     response: ratingLossesSchema,
   },
   'PUT /projects/:project/guidelines': {
@@ -97,7 +97,7 @@ export const apiOperations = {
     response: guidelinesSchema,
   },
   'DELETE /projects/:project': { summary: 'Delete a project with its items and judgments', response: emptySchema },
-  'POST /projects/:project/archive': { summary: 'Put a project away, or take it back', response: projectSchema },
+  'POST /projects/:project/archive': { summary: 'Archive a project, or bring it back', response: projectSchema },
   'POST /projects/:project/rename': {
     summary: 'Rename a project; its old name still finds it',
     response: projectSchema,
@@ -138,22 +138,22 @@ export const apiOperations = {
   },
   'DELETE /projects/:project/filters/:name': { summary: 'Delete a saved filter', response: z.array(savedFilterSchema) },
   'POST /projects/:project/items/assign': {
-    summary: 'Assign items to people, who alone get them',
+    summary: 'Assign items to people: nobody else gets them',
     response: countSchema,
   },
-  'POST /projects/:project/items/archive': { summary: 'Put items away, or take them back', response: countSchema },
+  'POST /projects/:project/items/archive': { summary: 'Archive items, or bring them back', response: countSchema },
   'POST /projects/:project/items/delete': { summary: 'Delete items with their judgments', response: countSchema },
   'POST /projects/:project/items': {
     summary: 'Add items; those that the project has already stay as they are',
     response: addedItemsSchema,
   },
-  'POST /projects/:project/suggestions': { summary: 'Set what a model says of items', response: countSchema },
+  'POST /projects/:project/suggestions': { summary: 'Set a model’s suggestions for items', response: countSchema },
   'POST /projects/:project/priorities': {
     summary: 'Set the priorities of items; the highest come first',
     response: countSchema,
   },
   'POST /projects/:project/critiques': {
-    summary: 'Set what a model finds wrong with the options of items',
+    summary: 'Set a model’s critiques of the options of items',
     response: countSchema,
   },
   'POST /projects/:project/next': {
@@ -194,7 +194,7 @@ export const apiOperations = {
     response: z.array(disagreementSchema),
   },
   'GET /rooms/:project': {
-    summary: 'The teaching room: how the training is doing that asks in this project',
+    summary: 'The teaching room: the state of the training that asks in this project',
     response: roomViewSchema,
   },
   'GET /rooms/:project/play': { summary: 'What the agent or the model does now', response: roomPlaySchema },
@@ -211,7 +211,7 @@ export const apiOperations = {
   },
   'POST /projects/:project/import': { summary: 'Add items from the text of a file', response: importedSchema },
   'POST /import': {
-    summary: 'Move data of another tool in: a project for each kind of judgment',
+    summary: 'Import data of another tool, as a project for each kind of judgment',
     response: importedFromSchema,
   },
   'GET /projects/:project/transfer': {
@@ -253,21 +253,21 @@ export const apiOperations = {
   'GET /audit': { summary: 'The audit log, the newest first', response: z.array(auditEntrySchema) },
   'GET /audit/export': { summary: 'All of the audit log, in a file', types: Object.values(exportTypes) },
   'GET /audit/check': {
-    summary: 'Whether every line of the audit log fits, and the hash of the last one',
+    summary: 'Whether every line of the audit log is intact, and the hash of the last one',
     response: auditCheckSchema,
   },
-  'GET /retention': { summary: 'For how many days the store keeps what', response: retentionSettingsSchema },
+  'GET /retention': { summary: 'How many days the store keeps each kind of data', response: retentionSettingsSchema },
   'PATCH /retention': {
     summary: 'Set or unset retention rules; the studio applies them every day',
     response: retentionSettingsSchema,
   },
   'POST /retention/apply': {
-    summary: 'Delete what is older than the retention rules say, or count it',
+    summary: 'Delete what is older than the retention rules allow, or count it',
     response: retentionResultSchema,
   },
-  'GET /people/:name/data': { summary: 'All that the store has of a person' },
+  'GET /people/:name/data': { summary: 'Everything that the store has about a person' },
   'POST /people/:name/forget': {
-    summary: 'Delete a person with what they said; the receipt is shown once',
+    summary: 'Delete a person with everything they wrote; the receipt is shown once',
     response: forgottenSchema,
   },
   'GET /runs': { summary: 'Runs, the newest first', response: runListSchema },
@@ -287,7 +287,7 @@ export const apiOperations = {
 /** What a person reads about who may use a route. */
 const needs = (role: PersonRole, scope: NeededScope): string => {
   const key = scope === 'none' ? 'No API key is enough.' : `An API key needs the scope ${scope}.`;
-  return `Takes the role ${role}${role === 'owner' ? '' : ' or above'}. ${key}`;
+  return `Needs the role ${role}${role === 'owner' ? '' : ' or above'}. ${key}`;
 };
 
 /** All that is said of the routes of the server, here and where they are written. */

@@ -86,15 +86,15 @@ export const confirmSchema = z.object({
   confirm: z
     .enum(['true', 'false'])
     .default('false')
-    .describe('whether ratings may stop to count, because an aspect goes or its scale shrinks'),
+    .describe('whether ratings may stop counting because an aspect is removed or its scale shrinks'),
 });
 
 /** What ratings lose by a change of settings. */
 export const ratingLossesSchema = z.array(
   z.object({
     aspect: z.string().describe('name of the aspect'),
-    scale: whole.nullable().describe('its highest rating from now on; null if the aspect goes'),
-    judgments: whole.describe('judgments whose rating of it counts no more'),
+    scale: whole.nullable().describe('its highest rating from now on; null if the aspect is removed'),
+    judgments: whole.describe('judgments whose rating of it no longer counts'),
   }),
 );
 
@@ -121,11 +121,11 @@ export const countSchema = z.object({ items: whole.describe('items in the projec
 
 /** Query of the request for all projects. */
 export const projectListSchema = z.object({
-  archived: z.enum(['true', 'false']).default('false').describe('whether to list the ones that were put away'),
+  archived: z.enum(['true', 'false']).default('false').describe('whether to list archived ones'),
 });
 
 /** Body of the request that puts a project away, or takes it back. */
-export const archiveSchema = z.object({ archived: z.boolean().describe('whether it is put away') });
+export const archiveSchema = z.object({ archived: z.boolean().describe('whether it is archived') });
 
 /** Body of the request that renames a project. */
 export const newNameSchema = newProjectSchema.pick({ name: true });
@@ -144,8 +144,8 @@ export const itemListSchema = z.object({
     .max(200)
     .default('')
     .describe('name of somebody who judged them, or skipped them if asked for skips'),
-  verdict: z.enum(verdicts).optional().describe('what a judgment of theirs says'),
-  aspect: z.string().max(100).optional().describe('an aspect that a judgment of theirs rates'),
+  verdict: z.enum(verdicts).optional().describe('what their judgment says'),
+  aspect: z.string().max(100).optional().describe('an aspect that their judgment rates'),
   least: number.optional().describe('the lowest rating of the aspect'),
   most: number.optional().describe('the highest rating of the aspect'),
   limit: number.int().min(1).max(500).default(50).describe('items on a page'),
@@ -166,8 +166,8 @@ export const archiveItemsSchema = itemIdsSchema.extend(archiveSchema.shape);
 
 /** Query of the requests for what annotators have done, and what it pays. */
 export const workSchema = z.object({
-  since: number.optional().describe('only from then on, in milliseconds since 1970'),
-  until: number.optional().describe('only before then, in milliseconds since 1970'),
+  since: number.optional().describe('only from this time on, in milliseconds since 1970'),
+  until: number.optional().describe('only before this time, in milliseconds since 1970'),
   rate: number.positive().optional().describe('pay for an hour; the project’s by default'),
 });
 
@@ -184,7 +184,7 @@ export const summarySchema = z.object({
   labels: whole.describe('judgments of these items'),
   budget: whole.optional().describe('judgments after which no more items are handed out'),
   people: whole.describe('people who have judged an item'),
-  archived: z.boolean().describe('whether it was put away'),
+  archived: z.boolean().describe('whether it is archived'),
 });
 /** A project's progress. */
 export type ProjectSummary = z.output<typeof summarySchema>;

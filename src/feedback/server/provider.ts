@@ -167,7 +167,7 @@ function issuerOf(issuer: string): URL {
   const url = URL.canParse(issuer) ? new URL(issuer) : undefined;
   if (url?.protocol === 'https:' || (url?.protocol === 'http:' && LOOPBACK.test(url.hostname))) return url;
   throw new HeedError(`--oidc-issuer: expected an https address, got "${issuer}".`, {
-    hint: 'It is what the provider calls its issuer, such as https://id.example.org/realms/work',
+    hint: 'Pass the issuer that the provider names, such as https://id.example.org/realms/work',
   });
 }
 

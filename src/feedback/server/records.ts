@@ -35,7 +35,7 @@ export const applyRetentionSchema = z.object({
 
 /** Body of the request that deletes a person. */
 export const forgetSchema = z.object({
-  confirm: z.string().max(100).describe('the name once more: nothing of it can be brought back'),
+  confirm: z.string().max(100).describe('the name again, to confirm: nothing of it can be restored'),
   export: hash.optional().describe('SHA-256 of the file that their data was exported to'),
 });
 

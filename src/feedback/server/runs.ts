@@ -138,7 +138,7 @@ function createRunFolders(folder: string) {
       throw new HttpError(
         404,
         `The run "${id}" has a symbolic link: ${basename(linked)}.`,
-        'Put the file in its place.',
+        'Replace the link with the file.',
       );
     }
     if (!sound || !isRun(path)) throw new HttpError(404, `There is no run "${id}".`);

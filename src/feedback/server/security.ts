@@ -127,7 +127,7 @@ const wrongToken = () =>
   new HttpError(
     401,
     'This token is not valid.',
-    'Ask an owner of the studio for one. A link that heed studio printed ends with that studio.',
+    'Ask an owner of the studio for one. A link that heed studio printed works only until that studio is closed.',
   );
 
 /** Whom a token signs in and when it expires (null: on no date), or why it signs nobody in and whose it was. */

@@ -100,7 +100,7 @@ export function sessionRoutes(
     )
     .post('/', body(signInSchema), async (context) => {
       if (!ways.token) {
-        throw new HttpError(403, 'Tokens do not sign in to this studio.', `Sign in with ${ways.provider}.`);
+        throw new HttpError(403, 'Nobody can sign in to this studio with a token.', `Sign in with ${ways.provider}.`);
       }
       const { token } = context.req.valid('json');
       const byLink = personByLink(token);

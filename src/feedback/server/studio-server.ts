@@ -291,7 +291,7 @@ export function createApp(
       const { method, path } = context.req;
       const allowed = methodsOf(routes, context);
       if (allowed.length === 0) throw new HttpError(404, `There is nothing at ${path}.`, 'See /api/openapi.json.');
-      throw new HttpError(405, `${path} does not take ${method}.`, `Expected ${allowed.join(' or ')}.`, {
+      throw new HttpError(405, `${path} does not accept ${method}.`, `Expected ${allowed.join(' or ')}.`, {
         headers: { allow: allowed.join(', ') },
       });
     })

@@ -50,7 +50,7 @@ const fileName = z
 /** Body of the request that moves data of another tool in. */
 export const importFromSchema = z.object({
   from: z.enum(importTools).describe('the tool that exported the data'),
-  project: z.string().min(1).max(100).describe('name of the project; several have it as the beginning of their names'),
+  project: z.string().min(1).max(100).describe('name of the project; if there are several, their names begin with it'),
   files: z
     .array(z.object({ name: fileName, text: z.string().max(LONGEST).describe('content of the file') }))
     .min(1)
@@ -65,7 +65,7 @@ export const importFromSchema = z.object({
   prompt: z.array(z.string()).max(100).optional().describe('fields that are the prompt; by their names if left out'),
   options: z.array(z.string()).max(100).optional().describe('fields that are judged; by their names if left out'),
   annotator: z.string().min(1).max(100).optional().describe('who made the judgments of data without people'),
-  dryRun: z.boolean().default(false).describe('only say what would come in, and store nothing'),
+  dryRun: z.boolean().default(false).describe('only show what would be imported, and store nothing'),
   onBadRow: z.enum(['error', 'skip']).default('error').describe('stop at a bad row, or skip it'),
 });
 

@@ -30,7 +30,7 @@ export const newWebhookSchema = z.object({
 
 const deliverySchema = z.object({
   created: z.number().describe('when it was sent, in milliseconds since 1970'),
-  event: z.string().describe('what it told of'),
+  event: z.string().describe('kind of the event'),
   status: z.number().nullable().describe('the HTTP status of the response; null if there was none'),
   error: z.string().nullable().describe('why there was no response'),
 });
@@ -280,7 +280,7 @@ export function webhookRoutes(database: Database, { allowsPrivate = false }: Web
       const { url } = context.req.valid('json');
       const { hostname, username } = new URL(url);
       if (username)
-        throw new HeedError('A webhook’s address holds no password.', { hint: 'Check its signature instead.' });
+        throw new HeedError('A webhook’s address has no password.', { hint: 'Check the signature instead.' });
       const host = hostname.replace(/^\[|\]$/g, '');
       if (!allowsPrivate && (host === 'localhost' || (isIP(host) && isPrivate(host)))) throw new PrivateAddress(host);
       const [id, secret] = [newId(), `${PREFIX}${randomBytes(32).toString('base64')}`];

@@ -123,7 +123,7 @@ export async function openBackupFile(path: string, passphrase?: string): Promise
   const head = await headOf(path);
   if (!isEncrypted(head)) {
     if (head[0] !== 0x1f || head[1] !== 0x8b) {
-      throw new HeedError(`"${path}" is no backup of heed.`, {
+      throw new HeedError(`"${path}" is not a backup of heed.`, {
         hint: 'Pass a file that "heed feedback backup" of this version, or an earlier one, has written.',
       });
     }
@@ -173,7 +173,7 @@ async function* checkedLines(path: string, open: () => Readable): AsyncGenerator
         const row = rowSchema.safeParse(value);
         if (!row.success) {
           const end = endSchema.safeParse(value);
-          if (!end.success) throw damaged(`line ${line} is no row`);
+          if (!end.success) throw damaged(`line ${line} is not a row`);
           const sha256 = hash.digest('hex');
           if (end.data.sha256 !== sha256) throw damaged('its checksum does not match its content');
           const missing = [...left].find(([, count]) => count !== 0);
@@ -189,10 +189,10 @@ async function* checkedLines(path: string, open: () => Readable): AsyncGenerator
       }
       hash.update(bytes).update('\n');
     }
-    if (!ended) throw damaged('it was cut, its last lines are missing');
+    if (!ended) throw damaged('it was cut off: its last lines are missing');
   } catch (error) {
     const { code } = error as { code?: unknown };
-    if (code === 'Z_BUF_ERROR') throw damaged('it was cut, its last bytes are missing', error);
+    if (code === 'Z_BUF_ERROR') throw damaged('it was cut off: its last bytes are missing', error);
     if (String(code).startsWith('Z_')) throw damaged(messageOf(error), error);
     if (error instanceof DamagedFile) throw damaged(error.message, error);
     throw isSystemError(error) ? fileError(error, 'read', path) : error;
@@ -216,7 +216,7 @@ function headerIn(path: string, value: unknown): BackupHeader {
       hint: 'Update heed.',
     });
   }
-  throw new HeedError(`"${path}" is no backup of heed: its first line is no header of one.`, {
+  throw new HeedError(`"${path}" is not a backup of heed: its first line is not the header of one.`, {
     hint: 'Pass a file that "heed feedback backup" has written.',
   });
 }

@@ -225,12 +225,12 @@ describe('the file', () => {
     );
     const lines = gunzipSync(readFileSync(plain)).toString().trimEnd().split('\n');
     const from = (kept: string[]) => changed(plain, () => gzipSync(`${kept.join('\n')}\n`));
-    await refused(from(lines.slice(0, -1)), /cut, its last lines/);
+    await refused(from(lines.slice(0, -1)), /cut off: its last lines/);
     await refused(from(lines.filter((_, at) => at !== 9)), /checksum does not match/);
     await refused(from([lines[0].replace('"version":1', '"version":2')]), /format version 2: expected 1/);
     await refused(from([lines[0].replace(/"schema":"[^"]*"/, '"schema":"999-later"')]), /another version of heed/i);
-    await refused(from(['{"prompt":"a"}']), /no header/);
-    await refused(store, /is no backup of heed/);
+    await refused(from(['{"prompt":"a"}']), /not the header/);
+    await refused(store, /is not a backup of heed/);
     await refused(newFile(), /Could not read .* no such file/);
   });
 
@@ -265,7 +265,7 @@ describe('the file', () => {
       [...chunks, last],
       [],
     ]) {
-      await expect(plainOf(...parts)).rejects.toThrow(/"file" is damaged or cut: bytes \d+ to/);
+      await expect(plainOf(...parts)).rejects.toThrow(/"file" is damaged or cut off: bytes \d+ to/);
     }
   });
 
@@ -280,6 +280,6 @@ describe('the file', () => {
     expect(readdirSync(folder).filter((name) => !before.has(name))).toEqual([]);
     const other = newFile('db');
     await (await sqliteDialect(other)).createDriver().destroy();
-    await expect(backupStore({ store: other, out: newFile() })).rejects.toThrow(/holds no store of heed/);
+    await expect(backupStore({ store: other, out: newFile() })).rejects.toThrow(/contains no store of heed/);
   });
 });

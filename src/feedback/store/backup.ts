@@ -154,7 +154,7 @@ async function headerOf(database: Database, query: Kysely<Tables>) {
   const there = await tablesIn(query);
   const schema = await schemaOf(query, there);
   if (schema === undefined) {
-    throw new HeedError(`"${database.name}" holds no store of heed.`, { hint: 'Check the path or the address.' });
+    throw new HeedError(`"${database.name}" contains no store of heed.`, { hint: 'Check the path or the address.' });
   }
   if (!schemaVersions().includes(schema)) {
     throw new HeedError('Another version of heed has written this store.', {

@@ -79,7 +79,7 @@ export const kindOf = (address: string): Database['kind'] =>
 function hintFor(cause: unknown, kind: Database['kind']): string {
   const fault = storeFault(cause);
   if (fault === 'full') return 'Free space on its disk.';
-  if (fault === 'damaged') return 'The file is damaged, or no store of heed. Restore a backup, or pass another path.';
+  if (fault === 'damaged') return 'It is damaged, or not a store of heed: restore a backup, or pass another path.';
   if (fault === 'busy') return 'Another process is writing to it, such as a long import: try again when it is done.';
   if (kind === 'sqlite') return 'Pass a path in a folder that you can write to, or a postgres:// address.';
   return 'Check that the server runs and the database exists: postgres://USER:PASSWORD@HOST:PORT/DATABASE';

@@ -104,7 +104,7 @@ export async function decryptWith(
       if (!text) {
         const at = HEAD_BYTES + (index - 1) * (CHUNK + TAG);
         throw new HeedError(
-          `"${name}" is damaged or cut: bytes ${at} to ${at + bytes.length} are not what was written.`,
+          `"${name}" is damaged or cut off: bytes ${at} to ${at + bytes.length} are not what was written.`,
           {
             hint: 'Use another copy of this backup.',
           },

@@ -9,8 +9,8 @@ export const auditFaults = ['changed', 'removed', 'inserted', 'moved', 'erased',
 
 /** Checks an `AuditCheck`. */
 export const auditCheckSchema = z.object({
-  valid: z.boolean().describe('whether every line fits, and the log has the hash that was passed'),
-  lines: z.number().int().describe('lines that fit; all of the log if it is valid'),
+  valid: z.boolean().describe('whether every line is intact, and the log has the hash that was passed'),
+  lines: z.number().int().describe('intact lines; all of them if the log is valid'),
   erased: z.number().int().describe('lines of those whose details were deleted, as a later line says'),
   head: z
     .object({
@@ -26,11 +26,11 @@ export const auditCheckSchema = z.object({
       kind: z
         .enum(auditFaults)
         .describe('how the line differs: erased without a record of it, or cut off after the hash that was passed'),
-      seq: z.number().int().nullable().describe('position of the first line that does not fit; null for cut'),
+      seq: z.number().int().nullable().describe('position of the first line that is not intact; null for cut'),
       message: z.string().describe('what is wrong, in a sentence'),
     })
     .optional()
-    .describe('the first line that does not fit'),
+    .describe('the first line that is not intact'),
 });
 /** The outcome of `verifyAudit`. */
 export type AuditCheck = z.output<typeof auditCheckSchema>;
@@ -87,7 +87,7 @@ export async function verifyAudit(
     fault = { kind: 'erased', seq: secret, message };
   }
   if (!fault && head !== undefined && since === undefined) {
-    const message = `No line has the hash ${head}: lines were cut off at the end, or the log was written anew.`;
+    const message = `No line has the hash ${head}: lines were cut off at the end, or the log was rewritten.`;
     fault = { kind: 'cut', seq: null, message };
   }
   const end = await query

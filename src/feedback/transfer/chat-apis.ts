@@ -113,7 +113,7 @@ export const isApi = (place: string): boolean => /^https?:\/\//.test(place);
 export async function recordsOfApi(tool: ChatTool, address: string): Promise<Row[]> {
   const api = APIS[tool];
   if (!api) {
-    throw new HeedError(`--from ${tool}: heed reads its files only, it has no API for feedback.`, {
+    throw new HeedError(`--from ${tool}: heed reads only its files, because it has no API for feedback.`, {
       hint: 'Export the conversations, or its collection "messages" with mongoexport',
     });
   }
@@ -158,7 +158,7 @@ async function askOnce(
   try {
     if (response.ok) return JSON.parse(text) as unknown;
   } catch {} // a page for people
-  throw new HeedError(`${where} replied ${response.status}, and not with feedback.`, { hint: 'Check the address.' });
+  throw new HeedError(`${where} replied ${response.status}, but not with feedback.`, { hint: 'Check the address.' });
 }
 
 const fieldOf = (value: unknown, name: string): unknown => (isRecord(value) ? value[name] : undefined);

@@ -99,7 +99,7 @@ it('takes traces and scores of Langfuse, not what models say', async () => {
   });
   expect(leftOut).toEqual([
     [1, 'scores by a model: "helpfulness"'],
-    [1, 'scores that are no thumbs: "tone"'],
+    [1, 'scores that are not thumbs: "tone"'],
   ]);
 });
 
@@ -245,7 +245,7 @@ describe('an API', () => {
     expect(JSON.stringify([refused, (refused as Error).message])).not.toContain('sk-wrong');
     vi.stubEnv('LANGFUSE_SECRET_KEY', '');
     await expect(from('langfuse')).rejects.toThrow(heedError(/key of langfuse is missing/, /LANGFUSE_SECRET_KEY/));
-    await expect(from('librechat')).rejects.toThrow(heedError(/reads its files only/, /mongoexport/));
+    await expect(from('librechat')).rejects.toThrow(heedError(/reads only its files/, /mongoexport/));
     await expect(from('openai-stored')).rejects.toThrow(heedError(/replied 404/, /Check the address/));
     await expect(from('langsmith', 'http://127.0.0.1:1')).rejects.toThrow(heedError(/cannot be reached/, /address/));
   });

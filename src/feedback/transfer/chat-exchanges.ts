@@ -334,7 +334,7 @@ function scored(
       continue;
     }
     if (good === undefined && edit === undefined) {
-      left.add(`scores that are no thumbs: "${name}"`);
+      left.add(`scores that are not thumbs: "${name}"`);
       continue;
     }
     const before = byPerson.get(person) ?? { prompt, text, person, metadata: { trace_id: trace.id } };

@@ -30,7 +30,7 @@ export interface ExportToOptions {
 /** Checks an `ExportToResult`. */
 export const exportToResultSchema = z.object({
   rows: z.number().int().describe('records or lines that were written'),
-  leftOut: z.array(leftOutSchema).describe('what could not be carried'),
+  leftOut: z.array(leftOutSchema).describe('what could not be exported'),
 });
 /** The result of moving a project out. */
 export type ExportToResult = z.output<typeof exportToResultSchema>;

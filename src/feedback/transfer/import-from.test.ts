@@ -67,7 +67,7 @@ describe.each(kinds)('%s', (kind, address) => {
     ]);
     expect(done[0]).toMatchObject({ created: true, people: ['ada', 'ben'] });
     expect(done[0].leftOut).toEqual([
-      { what: 'answers to the question "entities" (span), which heed has not', records: 1, of: 4 },
+      { what: 'answers to the question "entities" (span), which heed does not have', records: 1, of: 4 },
     ]);
     const again = await importFrom(database, 'argilla', fixture('argilla/disk'), from);
     expect(again.map(({ added, judgments, created }) => [added, judgments, created])).toEqual(
@@ -132,8 +132,8 @@ describe.each(kinds)('%s', (kind, address) => {
     ]);
     expect(full[0].leftOut.map(({ what, records }) => [what, records])).toEqual([
       ['suggestions by several models: an item has the one with the highest score', 2],
-      ['answers to the question "names" (Labels), which heed has not', 1],
-      ['answers marked as the truth, which came in as judgments', 1],
+      ['answers to the question "names" (Labels), which heed does not have', 1],
+      ['answers marked as the truth, which were imported as judgments', 1],
     ]);
     const [first, second] = await rowsOf('full better');
     expect(first).toMatchObject({

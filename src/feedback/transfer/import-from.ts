@@ -58,8 +58,8 @@ export const importedProjectSchema = importResultSchema.extend({
   kind: z.enum(itemKinds).describe('how annotators judge its items'),
   created: z.boolean().describe('whether the project is new'),
   suggestions: z.number().int().describe('rows with a suggestion by a model'),
-  people: z.array(z.string()).describe('names of the people whose judgments came in'),
-  leftOut: z.array(leftOutSchema).describe('what could not be carried'),
+  people: z.array(z.string()).describe('names of the people whose judgments were imported'),
+  leftOut: z.array(leftOutSchema).describe('what could not be imported'),
 });
 /** A project that data of another tool came into. */
 export type ImportedProject = z.output<typeof importedProjectSchema>;

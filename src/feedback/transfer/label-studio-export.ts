@@ -35,13 +35,19 @@ export async function writeLabelStudio(
   return writeDataset(join(folder, 'tasks.json'), tasks);
 }
 
+/** The part of a task that judgments of a kind are about. */
+function aboutOf(kind: ItemKind): string {
+  if (kind === 'demonstration') return 'prompt';
+  return kind === 'ranking' ? 'responses' : 'response_1';
+}
+
 /** The labeling configuration of a project. */
 export function configOf(settings: Project['settings'], isChat: boolean, guidelines: string): string {
   const { kind, aspects, reason } = settings;
   const prompt = isChat
     ? '<Paragraphs name="prompt" value="$prompt" layout="dialogue" nameKey="role" textKey="content"/>'
     : '<Text name="prompt" value="$prompt"/>';
-  const about = kind === 'demonstration' ? 'prompt' : kind === 'ranking' ? 'responses' : 'response_1';
+  const about = aboutOf(kind);
   const choices = (name: string, target: string, values: readonly string[], required = true) =>
     [
       `<Choices name="${escapedXml(name)}" toName="${target}" choice="single"${required ? ' required="true"' : ''}>`,
@@ -157,7 +163,7 @@ function dataOf({ prompt, options }: Content, kind: ItemKind, isChat: boolean, l
 /** The results of an annotation that a judgment is. */
 function resultsOf(judgment: JudgmentOrSkip, settings: Project['settings']): Row[] {
   if (judgment.kind === 'skip') return [];
-  const about = judgment.kind === 'demonstration' ? 'prompt' : judgment.kind === 'ranking' ? 'responses' : 'response_1';
+  const about = aboutOf(judgment.kind);
   let number = 0;
   const result = (from: string, type: string, value: Row) => ({
     id: `r${++number}`,

@@ -247,7 +247,7 @@ async function inferred(files: readonly string[]): Promise<LabelingConfig> {
     if (kind === 'text' || kind === 'other') return { ...base, kind, values: [] };
     const answers = values.map((value) => (kind === 'rating' ? value.rating : value.choices));
     const isSingle = answers.every((one) => Array.isArray(one) && one.length === 1);
-    const guess = inferQuestion(name, kind === 'rating' ? answers : isSingle ? answers.flat() : answers, []);
+    const guess = inferQuestion(name, kind !== 'rating' && isSingle ? answers.flat() : answers, []);
     return {
       ...base,
       kind: kind === 'labels' && isSingle ? 'label' : kind,
@@ -260,5 +260,6 @@ async function inferred(files: readonly string[]): Promise<LabelingConfig> {
 function fieldKind(value: unknown): SurveyField['kind'] | undefined {
   if (typeof value === 'string') return /^data:image\//.test(value) ? 'image' : 'text';
   if (!Array.isArray(value) || !value.every(isRecord)) return undefined;
-  return value.every((one) => 'role' in one) ? 'chat' : value.every((one) => 'id' in one) ? 'list' : undefined;
+  if (value.every((one) => 'role' in one)) return 'chat';
+  return value.every((one) => 'id' in one) ? 'list' : undefined;
 }

@@ -3,7 +3,7 @@ import { z } from 'zod';
 
 /** Checks a `LeftOutCount`. */
 export const leftOutSchema = z.object({
-  what: z.string().describe('what it is, such as: answers to the question "entities" (span), which heed has not'),
+  what: z.string().describe('what it is, such as: answers to the question "entities" (span), which heed does not have'),
   records: z.number().int().describe('records that have it'),
   of: z.number().int().describe('records in all'),
 });
@@ -50,5 +50,5 @@ export const undecided =
   (judgments: number, rows: number): void => {
     left.next();
     if (judgments === 0 || rows > 0) return;
-    left.add('judgments that say of no option that it is better: ties, even splits and the like');
+    left.add('judgments that prefer no option, such as ties and even splits');
   };

@@ -6,15 +6,12 @@ import type { Database } from '../store/database.ts';
 import { type ExportOptions, exportRows } from './export.ts';
 import { type LeftOut, undecided } from './left-out.ts';
 
-const messagesOf = (prompt: unknown): Message[] =>
-  Array.isArray(prompt) ? prompt : typeof prompt === 'string' ? [{ role: 'user', content: prompt }] : [];
+function messagesOf(role: string, text: unknown): Message[] | undefined {
+  if (Array.isArray(text)) return text;
+  return typeof text === 'string' ? [{ role, content: text }] : undefined;
+}
 
-const written = (completion: unknown): Message[] | undefined =>
-  Array.isArray(completion)
-    ? completion
-    : typeof completion === 'string'
-      ? [{ role: 'assistant', content: completion }]
-      : undefined;
+const written = (completion: unknown) => messagesOf('assistant', completion);
 
 /** The lines of a project: preferences from pairs and rankings, conversations from what was written, else items. */
 export async function* openAiRows(
@@ -27,7 +24,7 @@ export async function* openAiRows(
   const format = kind === 'ranking' ? 'preference' : undefined;
   for await (const row of exportRows(database, project, { ...options, format, onItem: undecided(left) })) {
     const { prompt, chosen, rejected, completion, label, ratings, reason, source, topic, metadata } = row;
-    const input = messagesOf(prompt);
+    const input = messagesOf('user', prompt) ?? [];
     if (kind === 'pair' || kind === 'ranking') {
       const [preferred, other] = [written(chosen), written(rejected)];
       if (!preferred || !other) {

@@ -46,7 +46,7 @@ export async function openOpenAi(
       throw new HeedError(
         `"${found.file}", line ${found.line}: expected a line of OpenAI's formats, got ${Object.keys(found.value).join(', ')}.`,
         {
-          hint: 'It takes item, datasource_item, messages, or input with preferred_output and non_preferred_output.',
+          hint: 'It accepts item, datasource_item, messages, or input with preferred_output and non_preferred_output.',
         },
       );
     }
@@ -108,7 +108,8 @@ function itemOf(row: Row): Row | undefined {
 function outputOf({ sample }: Row, item: Row): string | undefined {
   const { output_text: text, output, choices } = isRecord(sample) ? sample : {};
   if (typeof text === 'string' && text !== '') return text;
-  const messages = Array.isArray(output) ? output : Array.isArray(choices) ? choices.map((one) => one?.message) : [];
+  const chosen = Array.isArray(choices) ? choices.map((one) => one?.message) : [];
+  const messages: unknown[] = Array.isArray(output) ? output : chosen;
   const written = messages.filter(isRecord).map(({ content }) => joinedText(content));
   if (written.length > 0) return written.join('\n\n');
   const field = ['output', 'completion', 'response', 'model_output', 'output_text'].find(

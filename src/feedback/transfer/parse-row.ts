@@ -79,7 +79,7 @@ function parseRow(row: Row, kind: ItemKind): ParsedRow | Fault {
     if (!suggestion.success) return { field: 'suggestion', reason: 'is not a suggestion by a model' };
     const suggested = suggestion.data && { suggestion: suggestion.data };
     const critiques = critiquesSchema.optional().safeParse(row.critiques ?? undefined);
-    if (!critiques.success) return { field: 'critiques', reason: 'are no critiques: expected {"by": …, "texts": […]}' };
+    if (!critiques.success) return { field: 'critiques', reason: 'are invalid: expected {"by": …, "texts": […]}' };
     return {
       item: {
         content,

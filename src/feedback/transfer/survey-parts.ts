@@ -70,9 +70,10 @@ export async function surveyParts(survey: Survey, chosen: SurveyFields = {}): Pr
     });
   }
   const unread = questions.filter(({ name }) => name !== reason?.name && !readings.some((one) => has(one, name)));
+  const nameOf = ({ questions }: SurveyReading) => (questions.length === 1 ? questions[0].name : 'ratings');
   return readings.map((reading, i) => ({
     questions: reading.questions.map(({ name }) => name),
-    suffix: readings.length === 1 ? '' : reading.questions.length === 1 ? reading.questions[0].name : 'ratings',
+    suffix: readings.length === 1 ? '' : nameOf(reading),
     settings: {
       ...reading.settings,
       kind: reading.kind,
@@ -109,7 +110,7 @@ async function* rowsOf(
     if (record.suggestions.some(({ question }) => question === reason?.name)) left.add('suggested reasons');
     for (const { name, type } of unread) {
       if ([...record.answers, ...record.suggestions].some(({ question }) => question === name)) {
-        left.add(`answers to the question "${name}" (${type}), which heed has not`);
+        left.add(`answers to the question "${name}" (${type}), which heed does not have`);
       }
     }
     const suggestion = suggestionIn(record, reading, left);
@@ -156,7 +157,7 @@ function judgmentsIn(
       if (why) left.add('reasons without a judgment');
       return [];
     }
-    if (said.some(({ truth }) => truth)) left.add('answers marked as the truth, which came in as judgments');
+    if (said.some(({ truth }) => truth)) left.add('answers marked as the truth, which were imported as judgments');
     const judgment = reading.judgmentOf(new Map(said.map(({ question, value }) => [question, value])), record);
     if (typeof judgment === 'string') {
       left.add(judgment);

@@ -57,7 +57,7 @@ export function rankingReading(question: SurveyQuestion, content: SurveyContent)
         const one = order[at];
         return typeof one === 'object' && one.rank !== undefined ? one.rank : at + 1;
       });
-      return ranks.includes(0) ? 'rankings that do not order all' : { kind, ranks };
+      return ranks.includes(0) ? 'rankings that leave options out' : { kind, ranks };
     },
   };
 }

@@ -36,13 +36,14 @@ export function pairValues(
   const named = values.flatMap((value) => fields.find(({ name }) => plain(name) === plain(value))?.name ?? []);
   const places = PLACES.map((pattern) => values.find((value) => pattern.test(plain(value))));
   const judged = on?.length === 2 ? on : candidates(fields);
-  const isPlaced = (kind === 'pair' || places.every(Boolean)) && judged.length === 2;
-  const pair = new Set(named).size === 2 ? [...new Set(named)] : isPlaced ? judged : undefined;
+  const placed = (kind === 'pair' || places.every(Boolean)) && judged.length === 2 ? judged : undefined;
+  const pair = new Set(named).size === 2 ? [...new Set(named)] : placed;
   if (!pair) return undefined;
   const choices = new Map<string, PairChoice>();
   for (const value of values) {
     const at = pair.findIndex((name) => plain(name) === plain(value));
-    const place = at >= 0 ? at : named.length === 2 ? -1 : PLACES.findIndex((pattern) => pattern.test(plain(value)));
+    const inWords = named.length === 2 ? -1 : PLACES.findIndex((pattern) => pattern.test(plain(value)));
+    const place = at >= 0 ? at : inWords;
     const other = NEITHER.find(([, names]) => names.test(plain(value)))?.[0];
     if (place >= 0) choices.set(value, place === 0 ? 'first' : 'second');
     else if (other) choices.set(value, other);

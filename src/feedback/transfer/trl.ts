@@ -91,7 +91,7 @@ async function kindOf(files: readonly string[], wanted: ItemKind | undefined): P
       if (!kinds) {
         throw new HeedError(
           `"${file}", line ${found.line}: expected a row of TRL's formats, got the columns ${Object.keys(found.value).join(', ')}.`,
-          { hint: 'It takes chosen and rejected; prompt, completion and label; prompt and completion; or prompt.' },
+          { hint: 'It accepts chosen and rejected; prompt, completion and label; prompt and completion; or prompt.' },
         );
       }
       if (wanted === undefined || kinds.includes(wanted)) return wanted ?? kinds[0];

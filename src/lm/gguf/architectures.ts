@@ -254,7 +254,7 @@ export function architectureOf(from: MetadataReader): GgufArchitecture {
   const type = text('general.type');
   if (type !== undefined && type !== 'model') {
     throw from.fail(
-      `it holds no model but ${/^[aeiou]/.test(type) ? 'an' : 'a'} "${type}"`,
+      `it holds ${/^[aeiou]/.test(type) ? 'an' : 'a'} "${type}", not a model`,
       type === 'adapter' ? 'Name the model it was trained on, or its folder in PEFT’s format.' : 'Name a model.',
     );
   }

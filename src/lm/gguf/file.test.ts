@@ -180,7 +180,7 @@ describe('a file of no model that heed reads', () => {
     [
       'an adapter',
       { 'general.architecture': ['text', 'llama'], 'general.type': ['text', 'adapter'] },
-      /holds no model but an "adapter"/,
+      /holds an "adapter", not a model/,
     ],
     ['a vocabulary alone', { 'general.architecture': ['text', 'llama'] }, /no tensor "token_embd.weight"/],
   ] as const)('%s is refused with a sentence', (_, metadata, message) => {

@@ -79,7 +79,7 @@ export function openGguf(path: string): GgufFile {
   const tensors = new Map<string, Entry>();
   for (const part of parts) {
     for (const [name, entry] of part.tensors) {
-      if (tensors.has(name)) throw ggufError(entry.path, name)('it is there twice', 'Fetch the file again.');
+      if (tensors.has(name)) throw ggufError(entry.path, name)('it occurs twice', 'Fetch the file again.');
       tensors.set(name, entry);
     }
   }
@@ -114,7 +114,7 @@ function partsOf(path: string): string[] {
   );
   const missing = paths.filter((part) => !existsSync(part));
   if (count === 0 || missing.length > 0) {
-    const which = count === 0 ? 'it is part of none' : `it is one of ${count} parts, and "${missing[0]}" is missing`;
+    const which = count === 0 ? 'it is not a part' : `it is one of ${count} parts, and "${missing[0]}" is missing`;
     throw ggufError(path)(which, 'All parts have to be in one folder: fetch the missing ones.');
   }
   return paths;
@@ -140,7 +140,7 @@ function readHeader(path: string): { metadata: Metadata; tensors: Map<string, En
     const metadata = new Map<string, MetadataValue>();
     for (let i = 0; i < metadataCount; i++) {
       const key = cursor.string();
-      if (metadata.has(key)) throw cursor.fail(`the metadata "${key}" are there twice`);
+      if (metadata.has(key)) throw cursor.fail(`the metadata "${key}" occur twice`);
       metadata.set(key, readValue(cursor, key));
     }
     const alignment = metadata.get('general.alignment') ?? ALIGNMENT;
@@ -163,7 +163,7 @@ function placed(
   for (const [name, entry] of entries) {
     const fail = ggufError(path, name);
     const begin = start + entry.begin;
-    if (tensors.has(name)) throw fail('it is there twice');
+    if (tensors.has(name)) throw fail('it occurs twice');
     if (entry.begin % alignment !== 0) throw fail(`its bytes begin at ${entry.begin}, not aligned to ${alignment}`);
     if (begin + entry.bytes > size) throw fail(`it ends at byte ${begin + entry.bytes}, the file has ${size}`, CUT);
     tensors.set(name, { ...entry, begin });

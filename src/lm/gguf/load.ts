@@ -59,7 +59,7 @@ function tensorsOf(from: MetadataReader, config: DecoderConfig, specs: Arena['sp
 const BESIDE = /^(rope_(freqs|factors_\w+)\.weight|blk\.\d+\.attn_rot_embd)$/;
 
 function checkTensors(from: MetadataReader, config: DecoderConfig, specs: Arena['specs']): void {
-  const hint = 'Is the file whole, and made by llama.cpp for this architecture? Fetch or convert the model again.';
+  const hint = 'Is the file complete, and made by llama.cpp for this architecture? Fetch or convert the model again.';
   const tensors = tensorsOf(from, config, specs);
   for (const { name, shape } of tensors) {
     const found = from.file.tensors.get(name);

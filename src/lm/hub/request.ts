@@ -119,7 +119,7 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
     });
   }
   if (code === 'GatedRepo') {
-    const whose = token ? 'the one that is set is of another, or may not read gated repositories' : 'none is set';
+    const whose = token ? 'the one set is of another account, or may not read gated repositories' : 'none is set';
     return new HeedError(`The ${type} "${name}" is gated: its license has to be accepted first (${status}).`, {
       hint: `Accept the license at ${page}, and set HF_TOKEN to a token of that account (${whose}).`,
     });
@@ -132,7 +132,7 @@ function refusal({ endpoint, repo, token }: Hub, { status, headers }: Response):
   if (status === 404 || code === 'RepoNotFound') {
     const other = type === 'model' ? 'A dataset is not a model (--dataset). ' : 'A model is not a dataset. ';
     return new HeedError(`${endpoint} shows no ${type} "${name}" (${status}).`, {
-      hint: `Check the name; if it is a folder of yours, the path. ${other}A private one needs ${token ? 'another' : 'a token in'} HF_TOKEN.`,
+      hint: `Check the name, or the path if it is a folder of yours. ${other}A private one needs ${token ? 'another' : 'a token in'} HF_TOKEN.`,
     });
   }
   if (status === 401 || status === 403) {

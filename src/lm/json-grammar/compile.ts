@@ -139,7 +139,7 @@ class SchemaReader {
       (start === '' && isObject(this.#root) && reference === '') ||
       start === (this.#root as Schema).$id;
     const target = isHere ? keys.reduce<unknown>(step, this.#root) : anchored(this.#root, reference);
-    return target ?? refuse(at, `has the $ref "${reference}", which leads nowhere. Put what it means into "$defs"`);
+    return target ?? refuse(at, `has the $ref "${reference}", which leads nowhere. Put its target into "$defs"`);
   }
 
   #referenced(reference: string, at: string): Rule | undefined {
@@ -240,7 +240,7 @@ class SchemaReader {
 
   #countsOf(at: string, least: unknown, most: unknown, what: string): Counts {
     const [min, max] = [Number(least), Number(most)];
-    if (!(min >= 0) || Number.isNaN(max)) refuse(at, `has a min${what} or max${what} that is no number`);
+    if (!(min >= 0) || Number.isNaN(max)) refuse(at, `has a min${what} or max${what} that is not a number`);
     if (min > MOST_COUNTED) refuse(at, `has a min${what} of ${min}: expected at most ${MOST_COUNTED}`);
     if (max <= MOST_COUNTED || max === Number.POSITIVE_INFINITY) return { min, max };
     this.#check(at, `max${what}`);
@@ -354,9 +354,7 @@ class SchemaReader {
     const text = JSON.stringify(constant);
     const fitting = list.filter((one) => isOfType(one) && (!('const' in schema) || JSON.stringify(one) === text));
     for (const keyword of Object.keys(rest)) if (appliesTo(keyword, types)) this.#check(at, keyword);
-    return fitting.length > 0
-      ? texts(fitting.map((one) => JSON.stringify(one)))
-      : this.#never(at, 'has no value that it may be');
+    return fitting.length > 0 ? texts(fitting.map((one) => JSON.stringify(one))) : this.#never(at, 'allows no value');
   }
 
   #alternativesOf(schema: Schema, keyword: 'anyOf' | 'oneOf', at: string): Rule | undefined {
@@ -370,7 +368,7 @@ class SchemaReader {
       this.ruleOf(isAlone ? one : { allOf: [rest, one] }, `${at}.${keyword}[${i}]`),
     );
     const possible = rules.filter((rule) => rule !== undefined);
-    return possible.length > 0 ? choice(...possible) : this.#never(at, `has nothing in ${keyword} that can be`);
+    return possible.length > 0 ? choice(...possible) : this.#never(at, `has no possible alternative in ${keyword}`);
   }
   #resolvedOf(schema: unknown, at: string): unknown {
     const flat = isObject(schema) ? this.#flatten(schema, at) : schema;
@@ -389,7 +387,7 @@ class SchemaReader {
     if (flat.nullable === true && flat.type !== undefined) flat.type = [...new Set([flat.type, 'null'].flat())];
     const { not, if: condition, then: yes = true, else: no = true, ...rest } = flat;
     if (not === true || (isObject(not) && Object.keys(restrictions(not)).length === 0))
-      return this.#never(at, 'is not anything');
+      return this.#never(at, 'excludes every value');
     if (not !== undefined) this.#check(at, 'not');
     for (const keyword of CHECKED) if (rest[keyword] !== undefined && rest[keyword] !== false) this.#check(at, keyword);
     if (condition !== undefined) {
@@ -407,7 +405,7 @@ class SchemaReader {
     // without a type, its keywords say which values it is about
     const meant = Object.keys(KEYWORDS).filter((type) => KEYWORDS[type].some((keyword) => keyword in rest));
     const types = 'type' in rest ? given : meant;
-    if (types.length === 0) return 'type' in rest ? this.#never(at, 'has no type that it may be') : anyValue();
+    if (types.length === 0) return 'type' in rest ? this.#never(at, 'allows no type') : anyValue();
     const rules = types.map((type) => this.#typed(type, rest, at)).filter((rule) => rule !== undefined);
     return rules.length > 0 ? choice(...rules) : undefined;
   }

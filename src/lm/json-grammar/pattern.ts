@@ -48,7 +48,7 @@ export function termOfPattern(terms: Terms, pattern: string): Term {
     try {
       new RegExp(pattern);
     } catch (error) {
-      throw new HeedError(`"${pattern.slice(0, 80)}" is no regular expression: ${(error as Error).message}`);
+      throw new HeedError(`"${pattern.slice(0, 80)}" is not a valid regular expression: ${(error as Error).message}`);
     }
   }
   const tree = parse(pattern, flags);

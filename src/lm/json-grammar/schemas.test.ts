@@ -266,7 +266,7 @@ it('writes only what more than 200 schemas allow, wherever a text has to end', (
 });
 
 it.each<[unknown, RegExp]>([
-  [{ type: 'string', pattern: '[' }, /schema\.pattern "\[" is no regular expression/],
+  [{ type: 'string', pattern: '[' }, /schema\.pattern "\[" is not a valid regular expression/],
   [
     { type: 'object', properties: { a: { type: 'integer', minimum: 3, maximum: 2 } }, required: ['a'] },
     /schema\.a has no number/,

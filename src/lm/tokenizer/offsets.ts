@@ -21,8 +21,9 @@ export function aligner(json: Json, added: ReadonlySet<string>): Aligner {
   const spacesAreMarked = contains(normalizer, '▁') || contains(pre_tokenizer, '"type":"Metaspace"');
   const asText = (token: string) => (spacesAreMarked ? token.replaceAll('▁', ' ') : token);
   const local = localNormalizer(normalizer as Json | null | undefined);
+  const unmark = spacesAreMarked ? asText : undefined;
   const reading: Reading = {
-    normalize: local ? (text) => asText(local(text)) : spacesAreMarked ? asText : undefined,
+    normalize: local ? (text) => asText(local(text)) : unmark,
     spelling: byteLevel ? bytesOfCharacters : spelling(json.model as Json, asText),
   };
 

@@ -96,7 +96,7 @@ function healthy(measures: ControlMeasures, { standard }: ControlFacts): string 
         ? `the return went from ${short(returnBefore)} to ${short(returnLast)}`
         : `the return is ${short(returnLast)}`),
   ].filter(Boolean);
-  return `Nothing is wrong that these figures show${evidence.length > 0 ? `: ${evidence.join(', ')}` : ''}.`;
+  return `These figures show nothing wrong${evidence.length > 0 ? `: ${evidence.join(', ')}` : ''}.`;
 }
 
 const short = (x: number): string => Number(x.toPrecision(3)).toLocaleString('en-US').replace('-', '−');

@@ -159,7 +159,7 @@ describe('where only the teacher knows what is better', () => {
     ];
     const facts = { ...train, ...teacher, steps: 1000, labels: 100, maxEpisodeSteps: 200, episodes: 10 };
     expect(diagnoseControl(rows, facts).summary).toBe(
-      'Nothing is wrong that these figures show: a reward predicts 90 % of judgments that it has not learned from, by the learned reward the agent is 1.3 deviations above random play.',
+      'These figures show nothing wrong: a reward predicts 90 % of judgments that it has not learned from, by the learned reward the agent is 1.3 deviations above random play.',
     );
   });
 

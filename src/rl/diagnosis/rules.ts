@@ -114,7 +114,7 @@ const MOSTLY_TIED = 0.5;
 /** What to do about too few labels: those of a run are not lost. */
 function moreLabels({ labels }: ControlFacts, { tied }: ControlMeasures): string {
   const again = `Ask for as many again: --labels ${labels}, and --comparisons with the folder of this run, so that both are learned from.`;
-  return tied >= MOSTLY_TIED ? `${again} Most pairs are equal: --reward.sparsity 0.05 may do instead.` : again;
+  return tied >= MOSTLY_TIED ? `${again} Most pairs are equal: --reward.sparsity 0.05 may be enough instead.` : again;
 }
 
 /** All rules, in the order of cause and effect. */
@@ -233,7 +233,7 @@ export const rules: readonly Rule[] = [
     text: ({ byReward, against }) =>
       `The teacher prefers the clip with the lower reward of the environment in ${percent(against)} of the ${byReward} pairs that differ in it: the sign looks wrong.`,
     advice:
-      'Check that the teacher returns the better clip and not the worse one; if it wants the opposite, all is well.',
+      'Check that the teacher returns the better clip and not the worse one; if it is meant to do the opposite, nothing is wrong.',
   },
   {
     code: 'reward-inverted',
@@ -261,8 +261,8 @@ export const rules: readonly Rule[] = [
     },
     text: ({ fitted, foreseen, judgments, tested }) =>
       Number.isFinite(judgments)
-        ? `The judgments look contradictory: a reward that learned from four fifths of ${tested} predicts ${percent(judgments)} of the rest, about as many as a coin.`
-        : `The labels look contradictory: the reward model fits ${percent(fitted)} of them, and foresaw ${percent(foreseen)}, about as many as a coin.`,
+        ? `The judgments look contradictory: a reward that learned from four fifths of ${tested} predicts ${percent(judgments)} of the rest, about as many as a coin flip would.`
+        : `The labels look contradictory: the reward model fits ${percent(fitted)} of them, and foresaw ${percent(foreseen)}, about as many as a coin flip would.`,
     advice:
       'Check the teacher; with about 20 % wrong labels, ask for several times as many and set --choice.error-rate 0.4.',
   },
@@ -288,7 +288,7 @@ export const rules: readonly Rule[] = [
     from: 0.2,
     applies: (measures, facts) => rewardIsFinal(measures, facts) && measures.drift > 0.5,
     text: ({ drift }) =>
-      `The learned reward turns over at every fit (r = ${figure(1 - drift)} between one fit and the next), so the policy has nothing to follow.`,
+      `The learned reward changes completely at every fit (r = ${figure(1 - drift)} between one fit and the next), so the policy has nothing to follow.`,
     advice: 'Lower --reward.learning-rate, or raise --labels and --reward.members.',
   },
   {
@@ -346,7 +346,7 @@ export const rules: readonly Rule[] = [
     from: 0.1,
     applies: ({ kl, clipped }) => kl > 0.15 || clipped > 0.5,
     text: ({ kl, clipped }) =>
-      `Each update throws the policy about: KL ${figure(kl)} nats, ${percent(clipped)} of the actions clipped.`,
+      `Each update changes the policy too much: KL ${figure(kl)} nats, ${percent(clipped)} of the actions clipped.`,
     advice: smallerUpdates,
   },
   {

@@ -61,7 +61,7 @@ export function createPrometheus(
     if (!local && !isToken(bearerOf(headers.authorization), token)) {
       return void refuse(
         401,
-        `The metrics are for this machine, and for who sends ${METRICS_TOKEN} as a bearer token.`,
+        `The metrics are for this machine, and for clients that send ${METRICS_TOKEN} as a bearer token.`,
       );
     }
     response.writeHead(200, { 'content-type': METRICS_TYPE }).end(await metrics.text());

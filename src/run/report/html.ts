@@ -15,13 +15,13 @@ export const jsonBlock = (data: unknown): string =>
 /** A number with four significant digits and a true minus sign; other values as text. */
 export function readable(value: unknown): string {
   if (typeof value !== 'number') return String(value);
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? '–' : value > 0 ? '∞' : '−∞';
-  const size = Math.abs(value);
-  const text =
-    size !== 0 && size < 1e-4
-      ? value.toExponential(2)
-      : Number.isInteger(value)
-        ? value.toLocaleString('en-US')
-        : Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 8 });
-  return text.replace('-', '−');
+  if (Number.isNaN(value)) return '–';
+  if (!Number.isFinite(value)) return value > 0 ? '∞' : '−∞';
+  return digitsOf(value).replace('-', '−');
+}
+
+function digitsOf(value: number): string {
+  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Math.abs(value) < 1e-4) return value.toExponential(2);
+  return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 8 });
 }

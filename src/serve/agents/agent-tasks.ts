@@ -197,13 +197,9 @@ function episodeOf(
   const outcome = reward ?? session.outcome;
   const refusal =
     counts.refusal === undefined ? '' : `; ${counts.refused} of its requests were refused: ${counts.refusal}`;
-  const why =
-    failure ??
-    (counts.turns === 0
-      ? `the ${who} ended without a call of its model`
-      : needsOutcome && outcome === undefined
-        ? `the ${who} ended without an outcome`
-        : undefined);
+  let why = failure;
+  if (counts.turns === 0) why ??= `the ${who} ended without a call of its model`;
+  else if (needsOutcome && outcome === undefined) why ??= `the ${who} ended without an outcome`;
   return {
     completion: {
       prompt: first.prompt,

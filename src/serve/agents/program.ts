@@ -40,7 +40,7 @@ export function wordsOf(command: string): string[] {
   const isOpen = /["']/.test(command.replace(/"[^"]*"|'[^']*'/g, ''));
   if (words.length > 0 && !isOpen) return words;
   throw new HeedError(`--agent: "${command}" is not a command${isOpen ? ': a quote does not end' : ''}.`, {
-    hint: "Such as ./agent.js, or: 'python agent.py --question {question}'",
+    hint: "For example: ./agent.js, or: 'python agent.py --question {question}'",
   });
 }
 

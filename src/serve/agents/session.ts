@@ -215,7 +215,7 @@ export function createSession(
     .get('/models', (c) => c.json({ object: 'list', data: [{ id: modelName ?? POLICY, object: 'model' }] }))
     .on('POST', ['/outcome', '/feedback'], async (c) => {
       const { reward, rating } = await readBody(c, outcomeSchema);
-      outcome = reward ?? (rating === 'good' ? 1 : rating === 'bad' ? -1 : rating);
+      outcome = reward ?? (typeof rating === 'string' ? { good: 1, bad: -1 }[rating] : rating);
       return c.json({ object: 'outcome', reward: outcome });
     })
     .route('/', chatCompletionRoutes(serving))

@@ -304,7 +304,8 @@ function judgmentFor(
 function decisionAs(kind: FeedbackKind, decision: Judgment, ids: readonly string[]): Feedback['value'] | undefined {
   if (kind === 'rating' && decision.kind === 'binary') return decision.good ? 'good' : 'bad';
   if (kind !== 'choice' || decision.kind !== 'pair') return undefined;
-  return decision.choice === 'first' ? ids[0] : decision.choice === 'second' ? ids[1] : 'tie';
+  if (decision.choice === 'first') return ids[0];
+  return decision.choice === 'second' ? ids[1] : 'tie';
 }
 
 const textsOf = ({ options }: Content): string[] =>
@@ -346,7 +347,7 @@ async function shownBy(context: BookContext, id: string): Promise<{ record: Comp
   const record = await findCompletion(context, whole);
   const choice = record?.choices.find((one) => String(one.index) === index);
   if (record && choice) return { record, text: choice.text };
-  throw new ApiError(404, `There is no completion "${id}", or it is not kept any more (heed serve --keep-days).`, {
+  throw new ApiError(404, `There is no completion "${id}", or it is no longer kept (heed serve --keep-days).`, {
     param: 'completion_id',
     code: 'completion_not_found',
   });
@@ -369,5 +370,5 @@ function secretIn(path: string): string {
   }
   const secret = readFileSync(path, 'utf8').trim();
   if (secret !== '') return secret;
-  throw new HeedError(`"${path}" is empty.`, { hint: 'Remove it: another secret is drawn, and feedback tokens end.' });
+  throw new HeedError(`"${path}" is empty.`, { hint: 'Remove it: a new secret is made, and old tokens end.' });
 }

@@ -92,10 +92,9 @@ export interface Feedback {
 /** The feedback in a body, one for each kind. */
 export function feedbackIn(body: Omit<FeedbackBody, 'completion_id'>): Feedback[] {
   const { rating, scale, choice, edit, text, signal, edit_distance } = body;
+  const thumb = rating === 'good' || rating === 1 ? 'good' : 'bad';
   return [
-    ...(rating === undefined
-      ? []
-      : [{ kind: 'rating', value: scale ? rating : rating === 'good' || rating === 1 ? 'good' : 'bad' } as const]),
+    ...(rating === undefined ? [] : [{ kind: 'rating', value: scale ? rating : thumb } as const]),
     ...(choice === undefined ? [] : [{ kind: 'choice', value: choice } as const]),
     ...(edit === undefined ? [] : [{ kind: 'edit', value: edit } as const]),
     ...(text === undefined ? [] : [{ kind: 'text', value: text } as const]),
@@ -149,7 +148,8 @@ export function opinionOfAll(all: readonly Feedback[], weights: FeedbackWeights)
   if (rating) return opinionOf(rating, weights);
   const sum = all.reduce((total, one) => {
     const opinion = opinionOf(one, weights);
-    return total + (opinion ? (opinion.good ? opinion.weight : -opinion.weight) : 0);
+    if (!opinion) return total;
+    return opinion.good ? total + opinion.weight : total - opinion.weight;
   }, 0);
   return sum === 0 ? undefined : { good: sum > 0, weight: Math.min(1, Math.abs(sum)) };
 }

@@ -187,7 +187,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const parts = new Map((await partsOf(upload.id)).map((part) => [part.id, part]));
       const unknown = part_ids.find((id, i) => !parts.has(id) || part_ids.indexOf(id) < i);
       if (unknown !== undefined) {
-        throw new ApiError(400, `"${unknown}" is no part of this upload, or named twice.`, { param: 'part_ids' });
+        throw new ApiError(400, `"${unknown}" is not a part of this upload, or is named twice.`, { param: 'part_ids' });
       }
       const total = part_ids.reduce((sum, id) => sum + parts.get(id)!.bytes, 0);
       if (total !== upload.bytes) {
@@ -210,7 +210,7 @@ function uploadRoutes(context: ServeContext): Hono<Env> {
       const completed = await end(upload, { status: 'completed', file: file.id });
       return c.json({ ...uploadOf(completed, clock()), file: fileOf(file) });
     })
-    .post('/:id/cancel', route({ summary: 'Give an upload up', scope: 'train' }), async (c) => {
+    .post('/:id/cancel', route({ summary: 'Cancel an upload', scope: 'train' }), async (c) => {
       const upload = await pending(c.req.param('id'));
       return c.json(uploadOf(await end(upload, { status: 'cancelled' }), clock()));
     });

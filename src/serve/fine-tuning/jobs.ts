@@ -235,7 +235,7 @@ class JobQueue {
       return this.#fail(id, new HeedError(`The training process died ${count} times: ${text}`));
     }
     await update(id, { status: 'queued' });
-    return say(id, `The training process died (${text}). The job goes on from its last checkpoint.`, { level: 'warn' });
+    return say(id, `The training process died (${text}). The job continues from a checkpoint.`, { level: 'warn' });
   }
 
   async #fail(id: string, thrown: unknown): Promise<void> {

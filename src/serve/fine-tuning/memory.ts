@@ -51,7 +51,7 @@ export async function planJob(
   const roles = estimate.roles.map(({ name, bytes }) => `${name} ${gib(bytes)}`).join(', ');
   throw new ApiError(
     400,
-    `The job would take ${gib(estimate.total)} of memory (${roles}), and jobs have ${gib(memoryOfJobs(memory))}. Take a smaller model, shorter rows or a smaller batch_size, or give jobs more with --memory.`,
+    `The job would take ${gib(estimate.total)} of memory (${roles}), and jobs have ${gib(memoryOfJobs(memory))}. Use a smaller model, shorter rows or a smaller batch_size, or give jobs more with --memory.`,
     { param: 'model', code: 'insufficient_memory' },
   );
 }

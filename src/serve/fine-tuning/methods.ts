@@ -8,7 +8,7 @@ const count = (most: number) => z.number().int().min(1).max(most);
 const shared = {
   n_epochs: auto(count(1000)).describe('passes over the data'),
   batch_size: auto(count(4096)).describe('examples per optimizer step'),
-  learning_rate_multiplier: auto(z.number().positive()).describe('multiplies the learning rate that heed would take'),
+  learning_rate_multiplier: auto(z.number().positive()).describe('multiplies the learning rate that heed would use'),
 };
 const supervisedSchema = z.strictObject(shared);
 const dpoSchema = z.strictObject({

@@ -92,7 +92,7 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
     .post('/jobs/:id/pause', route({ summary: 'Pause a job', scope: 'train' }), async (c) =>
       c.json(shown(await jobs.pause(c.req.param('id')))),
     )
-    .post('/jobs/:id/resume', route({ summary: 'Go on with a paused job', scope: 'train' }), async (c) =>
+    .post('/jobs/:id/resume', route({ summary: 'Resume a paused job', scope: 'train' }), async (c) =>
       c.json(shown(await jobs.resume(c.req.param('id')))),
     )
     .get('/jobs/:id/events', listEvents, async (c) => {
@@ -119,7 +119,7 @@ export function fineTuningRoutes(context: ServeContext, jobs: Jobs): Hono<Env> {
       return c.json(pageOf((await jobs.checkpoints(id)).map(checkpointOf), c.req.valid('query')));
     })
     .all('/checkpoints/*', () => {
-      const message = 'There are no permissions of checkpoints here: every key of this server can use its models.';
+      const message = 'Checkpoints have no permissions here: every key of this server can use its models.';
       throw new ApiError(404, message, { code: 'unknown_url' });
     });
 }

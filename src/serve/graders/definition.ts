@@ -31,7 +31,7 @@ const textSimilarity = z.object({
   input: z.string(),
   reference: z.string(),
   evaluation_metric: z.string().refine((metric) => Object.hasOwn(textSimilarities, metric), {
-    error: `expected one of ${Object.keys(textSimilarities).join(', ')}; cosine needs embeddings, which there are none of here`,
+    error: `expected one of ${Object.keys(textSimilarities).join(', ')}; cosine needs embeddings, which this server does not have`,
   }),
 });
 const scoreModel = z.object({
@@ -114,18 +114,23 @@ export function parseGrader(definition: unknown, path = 'grader'): Grader {
   return grader;
 }
 
+/** The graders of a "multi" by name: it has one, a list of them, or an object that names them. */
+function byName(graders: unknown): [name: string, grader: unknown][] {
+  const nameOf = (grader: unknown) => String((grader as { name?: unknown } | null)?.name);
+  if (Array.isArray(graders)) return graders.map((one) => [nameOf(one), one]);
+  const isOne = typeof (graders as { type?: unknown } | null)?.type === 'string';
+  return isOne ? [[nameOf(graders), graders]] : Object.entries((graders ?? {}) as object);
+}
+
 function parseMulti(definition: unknown, path: string): MultiGrader {
   const { graders: list, ...rest } = parsed(multi, definition, path);
-  const named: [string, unknown][] = Array.isArray(list)
-    ? list.map((one) => [String((one as { name?: unknown } | null)?.name), one])
-    : typeof (list as { type?: unknown } | null)?.type === 'string'
-      ? [[String((list as { name?: unknown }).name), list]]
-      : Object.entries((list ?? {}) as object);
-  const graders = Object.fromEntries(named.map(([key, one]) => [key, parseSingle(one, `${path}.graders.${key}`)]));
+  const graders = Object.fromEntries(
+    byName(list).map(([key, one]) => [key, parseSingle(one, `${path}.graders.${key}`)]),
+  );
   const { names } = parseFormula(rest.calculate_output);
   const missing = names.find((name) => !Object.hasOwn(graders, name));
   if (missing === undefined) return { ...rest, graders };
-  throw new HeedError(`${path}.calculate_output names "${missing}", which is no grader.`, {
+  throw new HeedError(`${path}.calculate_output names "${missing}", which is not a grader.`, {
     hint: `The graders are ${Object.keys(graders).join(', ') || 'none'}.`,
   });
 }

@@ -59,7 +59,7 @@ export function openGrader(grader: Grader, models?: GraderModels, limits?: Parti
         try {
           const reward = await work();
           if (Number.isFinite(reward)) return reward;
-          throw new GraderError('other_error', `The grader gives ${reward}, which is no reward.`);
+          throw new GraderError('other_error', `The grader gives ${reward}, which is not a reward.`);
         } catch (error) {
           signal?.throwIfAborted();
           grade.errors.push(

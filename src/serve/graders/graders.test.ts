@@ -162,8 +162,8 @@ test('definitions are checked, and what does not run here says what to use', () 
   const check = { type: 'string_check', name: 'g', input: '', reference: '', operation: 'eq' };
   const wrong = (definition: unknown) => () => parseGrader(definition);
   expect(wrong({ ...check, operation: 'is' })).toThrow('grader.operation');
-  expect(wrong({ ...check, input: '{{ item }}' })).toThrow('is no variable');
-  expect(wrong({ ...check, input: '{{ other.x }}' })).toThrow('is no variable');
+  expect(wrong({ ...check, input: '{{ item }}' })).toThrow('is not a variable');
+  expect(wrong({ ...check, input: '{{ other.x }}' })).toThrow('is not a variable');
   expect(wrong({ type: 'python', name: 'g', source: 'x' })).toThrow('JavaScript');
   expect(wrong({ ...check, type: 'text_similarity', evaluation_metric: 'cosine' })).toThrow('embeddings');
   expect(wrong({ type: 'multi', name: 'g', graders: { a: check }, calculate_output: 'a + b' })).toThrow('"b"');

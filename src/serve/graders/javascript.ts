@@ -148,6 +148,6 @@ function numberIn(reply: string): number {
     type === 'error'
       ? `The grader throws: ${text}`
       : `grade(sample, item) has to return a finite number, got ${type === 'number' ? text : type}.`,
-    { hint: 'Such as: function grade(sample, item) { return sample.output_text === item.answer ? 1 : 0; }' },
+    { hint: 'For example: function grade(sample, item) { return sample.output_text === item.answer ? 1 : 0; }' },
   );
 }

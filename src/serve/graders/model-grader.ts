@@ -97,7 +97,7 @@ function replyOf(grader: ModelGrader): Reply {
     instruction: `Reply with one of the labels ${labels.map((label) => JSON.stringify(label)).join(', ')} as JSON: {"result": "<label>"}`,
     schema: objectWith({ type: 'string', enum: labels }),
     read: (result) =>
-      labels.includes(result as string) ? (passing_labels.includes(result as string) ? 1 : 0) : undefined,
+      labels.includes(result as string) ? Number(passing_labels.includes(result as string)) : undefined,
   };
 }
 

@@ -46,7 +46,7 @@ export const fillIn = (template: string, graded: Graded): string =>
 function pathOf(inner: string): string[] {
   const [, namespace, rest] = PATH.exec(inner.trim()) ?? [];
   if (namespace === undefined) {
-    throw new GraderError('invalid_variable_error', `"{{${inner}}}" is no variable.`, {
+    throw new GraderError('invalid_variable_error', `"{{${inner}}}" is not a variable.`, {
       hint: 'Write {{ sample.output_text }}, {{ sample.output_json.field }} or {{ item.field }}.',
     });
   }

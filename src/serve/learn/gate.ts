@@ -42,7 +42,7 @@ export interface GateRule {
   level: number;
   /** Held-out judgments that the agreement needs. */
   heldOut: number;
-  /** KL from the serving version at most, in nats per completion. */
+  /** maximum KL from the serving version, in nats per completion. */
   maxKl: number;
 }
 

@@ -54,7 +54,7 @@ it('improves a model from thumbs, measures it by held-out people, and goes on wh
     },
   };
   const improvement = await improveModel({ ...input, onNotice: (text) => notices.push(text) });
-  expect(notices).toContainEqual(expect.stringMatching(/^120 judgments of kind binary came in/));
+  expect(notices).toContainEqual(expect.stringMatching(/^120 judgments of kind binary were read/));
   expect(notices).toContainEqual(expect.stringMatching(/^Left out: 1 of 121 records/));
   expect(improvement).toMatchObject({ method: 'kto', heldOutBy: 'people', judgments: { people: 120, chosen: 0 } });
   const { judgments, gate, examples } = improvement;

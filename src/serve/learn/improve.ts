@@ -99,8 +99,8 @@ export async function improveModel(input: ImproveInput): Promise<Improvement> {
   };
   const learned = training.rated.length + training.chosen.length;
   if (learned === 0) throw new HeedError('There is no feedback left to learn from.', { hint: 'Collect more of it.' });
-  const method =
-    policy.method === 'auto' ? (training.chosen.length >= training.rated.length ? 'dpo' : 'kto') : policy.method;
+  const fitting = training.chosen.length >= training.rated.length ? 'dpo' : 'kto';
+  const method = policy.method === 'auto' ? fitting : policy.method;
   limitShares(training, policy.userShare);
   createFolder(out);
   const rows = join(out, 'rows.json');
@@ -184,7 +184,7 @@ async function rowsOfFeedback(input: ImproveInput): Promise<VersionRows> {
     if (feedback !== undefined) {
       const projects = await importFrom(database, from, feedback, { project: 'feedback', onNotice });
       for (const { kind, judgments, leftOut } of projects) {
-        onNotice(`${judgments} judgments of kind ${kind} came in; the same one by the same person counts once.`);
+        onNotice(`${judgments} judgments of kind ${kind} were read; the same one by the same person counts once.`);
         for (const one of leftOut) onNotice(`Left out: ${leftOutInWords(one)}`);
       }
     }

@@ -29,10 +29,8 @@ export const learnPolicySchema = z.strictObject({
     .enum(learnMethods)
     .default('auto')
     .describe('dpo learns from choices and edits, kto from ratings and signals too; auto: dpo if most are choices'),
-  mostPerUser: wholeNumber(1)
-    .default(20)
-    .describe('judgments of one user that a training takes at most, the latest first'),
-  userShare: share().default(0.05).describe("one user's share of the weight of a training at most"),
+  mostPerUser: wholeNumber(1).default(20).describe('maximum judgments of one user in a training, the latest first'),
+  userShare: share().default(0.05).describe("one user's maximum share of the weight of a training"),
   days: z.number().positive().default(30).describe('age of the oldest feedback that is learned from, in days'),
   heldOut: share(0.9)
     .default(0.2)
@@ -53,15 +51,15 @@ export const learnPolicySchema = z.strictObject({
     .describe('settings of the training, as of heed dpo, heed kto or heed ppo, such as {"learningRate": 1e-5}'),
   gate: z
     .strictObject({
-      winRate: z.number().min(0).lt(1).default(0.5).describe('what agreement and win rate have to be above'),
+      winRate: z.number().min(0).lt(1).default(0.5).describe('the value that agreement and win rate must exceed'),
       error: z
         .number()
         .positive()
         .max(0.5)
         .default(0.05)
-        .describe('share of the versions that pass although they are no better, at most'),
+        .describe('maximum share of the versions that pass although they are no better'),
       heldOut: wholeNumber(2).max(HELD_OUT).default(40).describe('held-out judgments that the gate needs'),
-      maxKl: z.number().positive().default(10).describe('KL from the serving version at most, in nats per completion'),
+      maxKl: z.number().positive().default(10).describe('maximum KL from the serving version, in nats per completion'),
       prompts: wholeNumber(1).default(64).describe('prompts that are completed to measure KL, length and format'),
       maxTokens: wholeNumber(1)
         .default(128)
@@ -102,7 +100,7 @@ export const learnPolicySchema = z.strictObject({
         ),
       margin: share()
         .default(0)
-        .describe('by how much lower the share of good completions may be; 0: it has to be higher for sure'),
+        .describe('by how much lower the share of good completions may be; 0: it must be reliably higher'),
       least: wholeNumber(1).default(50).describe('judgments of the canary before it is promoted'),
       most: wholeNumber(1).default(5000).describe('judgments of the canary after which it is rolled back if undecided'),
       perUser: wholeNumber(1).default(3).describe('judgments of one user that decide about a canary, the first ones'),
@@ -143,7 +141,7 @@ function checkedPolicy(input: unknown): LearnPolicy {
   if (canary.most < canary.least) {
     throw new HeedError(
       `canary.most is ${canary.most} and canary.least is ${canary.least}: every canary would be rolled back before it could be promoted.`,
-      { hint: 'Set most to at least least.' },
+      { hint: 'Set canary.most to canary.least or more.' },
     );
   }
   return policy;

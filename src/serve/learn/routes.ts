@@ -13,7 +13,7 @@ import { isShown, type Version } from './versions.ts';
 const list = route({ summary: 'The versions that were trained from feedback', scope: 'train' });
 const page = route({ summary: 'A page with the versions', types: ['text/html'] });
 const form = route({
-  summary: 'Take a version back, by the form of the page',
+  summary: 'Roll a version back, by the form of the page',
   body: z.object({ id: z.string() }),
   bodyType: 'application/x-www-form-urlencoded',
   types: ['text/html'],
@@ -28,7 +28,7 @@ export const versionRoutes = (learner: Learner): Hono<Env> =>
       if (version) return c.json(version);
       throw new ApiError(404, `There is no version "${c.req.param('id')}".`, { code: 'version_not_found' });
     })
-    .post('/versions/:id/rollback', route({ summary: 'Take a version back', scope: 'admin' }), async (c) =>
+    .post('/versions/:id/rollback', route({ summary: 'Roll a version back', scope: 'admin' }), async (c) =>
       c.json(await learner.rollBack(c.req.param('id'), 'rolled back by hand')),
     );
 

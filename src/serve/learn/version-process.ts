@@ -36,7 +36,7 @@ export async function trainInProcess(job: VersionJob, signal: AbortSignal): Prom
     signal.throwIfAborted();
     if (!answer) {
       throw new HeedError(`The training in "${job.folder}" ended with ${killedBy ?? code}.`, {
-        hint: 'Was there enough memory? heed plan tells what a training needs.',
+        hint: 'Was there enough memory? heed plan estimates what training needs.',
       });
     }
     if ('error' in answer) throw revived(answer.error);

@@ -31,7 +31,7 @@ export const versionSchema = z.object({
   object: z.literal('version'),
   model: z.string().describe('name of the model that learns'),
   parent: z.string().nullable().describe('the version that it was trained from; null: the model as it was at first'),
-  state: z.enum(versionStates).describe('what became of it'),
+  state: z.enum(versionStates).describe('its state'),
   reason: z.string().describe('why it is in that state'),
   created_at: z.number().int().describe('seconds since 1970'),
   changed_at: z.number().int().describe('when its state changed, in seconds since 1970'),

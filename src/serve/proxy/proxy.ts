@@ -59,7 +59,7 @@ const messagesSchema = z.array(z.looseObject({ role: z.string() }));
 export function upstreamUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || !/^https?:$/.test(url.protocol)) {
-    throw new HeedError(`"${text}" is not an address of a provider.`, { hint: 'Such as https://api.openai.com/v1' });
+    throw new HeedError(`"${text}" is not an address of a provider.`, { hint: 'Expected https://HOST/v1' });
   }
   if (url.username || url.password) {
     throw new HeedError('The address of the provider contains a password.', {
@@ -92,7 +92,8 @@ export function proxyRoutes(
     for (const [name, value] of Object.entries(c.req.header())) if (PASSED.test(name)) headers[name] = value;
     const secret = process.env[upstreamKey];
     // without keys of its own, the server passes on that of the caller
-    const authorization = secret ? `Bearer ${secret}` : key === undefined ? c.req.header('authorization') : undefined;
+    const callers = key === undefined ? c.req.header('authorization') : undefined;
+    const authorization = secret ? `Bearer ${secret}` : callers;
     if (authorization) headers.authorization = authorization;
     const began = clock();
     const { search } = new URL(c.req.url);
@@ -152,7 +153,7 @@ export function proxyRoutes(
   };
 
   const app = new Hono<Env>();
-  const goOn = route({ summary: 'Goes on to the provider', scope: 'chat' });
+  const goOn = route({ summary: 'Forwarded to the provider', scope: 'chat' });
   for (const path of POSTS) app.post(path, goOn, forward);
   for (const path of ['/models', '/models/:model{.+}']) app.get(path, goOn, forward);
   return app;

@@ -59,7 +59,7 @@ function createConversations(context: ServeContext) {
   const responseIn = async (id: string, caller: Caller, options: ApiErrorOptions = { param: 'response_id' }) => {
     const record = await stored(id);
     if (record && maySee(caller, record.key)) return record;
-    const message = `There is no stored response "${id}", or it is not kept any more (heed serve --keep-days).`;
+    const message = `There is no stored response "${id}", or it is no longer kept (heed serve --keep-days).`;
     throw new ApiError(options.param === 'response_id' ? 404 : 400, message, {
       code: 'not_found',
       isRefusal: record !== undefined,
@@ -225,14 +225,15 @@ function chatRequestOf(
     user: request.user,
     safety_identifier: request.safety_identifier,
     tools: offered.map(({ type, ...tool }) => ({ type, function: withoutNulls(tool) })),
-    tool_choice:
-      typeof choice !== 'object'
-        ? choice
-        : choice.type === 'function'
-          ? { type: 'function', function: { name: choice.name } }
-          : choice.mode,
+    tool_choice: toolChoiceOf(choice),
     response_format: formatOf(text?.format),
   };
+}
+
+/** A choice of tools as chat completions have it. */
+function toolChoiceOf(choice: ResponseRequest['tool_choice']) {
+  if (typeof choice !== 'object') return choice;
+  return choice.type === 'function' ? { type: 'function', function: { name: choice.name } } : choice.mode;
 }
 
 const withoutNulls = (fields: object) =>

@@ -91,7 +91,7 @@ const inputShape = {
     .default([])
     .describe('what the model responds to: a text, or items'),
   instructions: z.string().optional().describe('a system message before all others; not kept for the next response'),
-  previous_response_id: id.optional().describe('the response that this one goes on from'),
+  previous_response_id: id.optional().describe('the response that this one continues'),
   text: z
     .strictObject({ format: formatSchema.optional() })
     .optional()
@@ -118,7 +118,7 @@ export const responseRequestSchema = z.strictObject({
   include: z.array(includable).default([]).describe('further data of the response'),
   stream: z.boolean().default(false).describe('send server-sent events as the response is written'),
   stream_options: z.strictObject({ include_obfuscation: z.boolean().optional() }).optional().describe('ignored'),
-  store: z.boolean().optional().describe('whether the response can be retrieved and gone on from; true by default'),
+  store: z.boolean().optional().describe('whether the response can be retrieved and continued; true by default'),
   metadata: metadataSchema.default({}),
   user: sharedShape.user,
   safety_identifier: z.string().max(512).optional().describe('the end user'),

@@ -103,7 +103,7 @@ export function lossSequences(
   const settings: Record<string, number> = { ...loss.settings };
   for (const [key, value] of Object.entries(config)) {
     if (!(key in settings) || typeof value !== 'number') {
-      throw wrong('loss_fn_config', `The loss "${name}" has no setting "${key}" of the value ${JSON.stringify(value)}`);
+      throw wrong('loss_fn_config', `The loss "${name}" cannot have "${key}": ${JSON.stringify(value)}`);
     }
     settings[key] = value;
   }

@@ -161,7 +161,8 @@ function termsOf(sequences: readonly LossSequence[]) {
 /** Few lengths of rows need few compiled programs: powers of two, and half again. */
 export function rowLength(length: number, most: number): number {
   const power = 2 ** Math.max(4, Math.floor(Math.log2(length)));
-  return Math.min(most, length <= power ? power : length <= 1.5 * power ? 1.5 * power : 2 * power);
+  const enough = [power, 1.5 * power].find((rows) => length <= rows) ?? 2 * power;
+  return Math.min(most, enough);
 }
 
 /** @throws ApiError for tokens that the model has not, and for more of them than it has positions. */
@@ -176,6 +177,6 @@ export function checkTokens(
     const wrong = [...ids, ...targets].find(
       (token) => !Number.isInteger(token) || token < 0 || token >= vocabularySize,
     );
-    if (wrong !== undefined) throw new ApiError(400, `data[${i}] has the token ${wrong}, which the model has not.`);
+    if (wrong !== undefined) throw new ApiError(400, `data[${i}] has the token ${wrong}, which the model lacks.`);
   }
 }

@@ -11,8 +11,10 @@ import { Folded, isLong, LongTexts } from './long-texts.tsx';
 import { FormattedText } from './markdown.tsx';
 
 /** The name of an option on the page, by its place: with the words for a heading, or for inside a sentence. */
-export const placeName = (place: number, count: number, { one, left, right, numbered }: Words['places']): string =>
-  count === 1 ? one : count === 2 ? [left, right][place] : numbered(place + 1);
+export function placeName(place: number, count: number, { one, left, right, numbered }: Words['places']): string {
+  if (count === 1) return one;
+  return count === 2 ? [left, right][place] : numbered(place + 1);
+}
 
 /** The prompt of an item, or a conversation. */
 export function PromptView({ prompt, raw }: Pick<Content, 'prompt'> & { raw?: boolean }) {
@@ -103,8 +105,16 @@ export function OptionsView({
   const clips = placed.filter((option): option is Clip => option.kind === 'clip');
   if (clips.length === placed.length && clips.length > 0) return <ClipPlayer clips={clips} />;
   const areLong = isLong(placed.map((option) => (option.kind === 'text' ? option.text : '')));
+  const several = placed.length > 2 ? 'options many' : 'options';
+  const responseOf = (option: Option, i: number, name: string) => {
+    if (compared && left !== undefined && right !== undefined)
+      return <OwnWords text={[left, right][i]} other={[right, left][i]} side={i === 0 ? 'a' : 'b'} />;
+    if (marks && option.kind === 'text')
+      return <MarkedText text={option.text} option={shown[i]} name={name} marks={marks} />;
+    return <OptionView option={option} name={name} raw={raw} />;
+  };
   const boxes = (
-    <div class={placed.length > 2 ? 'options many' : placed.length === 1 ? 'options one' : 'options'}>
+    <div class={placed.length === 1 ? 'options one' : several}>
       {placed.map((option, i) => {
         const name = placeName(i, placed.length, words.places);
         return (
@@ -123,13 +133,7 @@ export function OptionsView({
               </div>
             )}
             {placed.length > 2 && <h2>{name}</h2>}
-            {compared && left !== undefined && right !== undefined ? (
-              <OwnWords text={[left, right][i]} other={[right, left][i]} side={i === 0 ? 'a' : 'b'} />
-            ) : marks && option.kind === 'text' ? (
-              <MarkedText text={option.text} option={shown[i]} name={name} marks={marks} />
-            ) : (
-              <OptionView option={option} name={name} raw={raw} />
-            )}
+            {responseOf(option, i, name)}
           </section>
         );
       })}

@@ -59,7 +59,7 @@ function Check() {
       {({ valid, lines, head, fault }) =>
         valid ? (
           <p class="quiet">
-            The log is whole: {lines} {lines === 1 ? 'line' : 'lines'}.
+            The log is intact: {lines} {lines === 1 ? 'line' : 'lines'}.
             {head && (
               <>
                 {' '}

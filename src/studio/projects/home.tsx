@@ -88,14 +88,14 @@ function figuresOf(
       value: agreement.alpha === null ? '–' : agreement.alpha.toFixed(2),
       note:
         agreement.interval[0] === null || agreement.interval[1] === null
-          ? 'it takes items that two people judged'
+          ? 'it needs items that two people judged'
           : `${alphaInWords(agreement.alpha)}; ${agreement.interval[0].toFixed(2)} to ${agreement.interval[1].toFixed(2)}`,
     },
     {
       label: 'Pace',
       value: cost.seconds === null ? '–' : cost.seconds.toFixed(1),
       rest: cost.seconds === null ? undefined : 's',
-      note: cost.perHour === null ? 'no judgment was timed yet' : `a judgment; ${Math.round(cost.perHour)} an hour`,
+      note: cost.perHour === null ? 'no judgment was timed' : `a judgment; ${Math.round(cost.perHour)} an hour`,
     },
     {
       label: 'Cost',

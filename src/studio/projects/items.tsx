@@ -252,7 +252,8 @@ function Line({ project, item, isPicked, pick }: LineProps) {
         </button>
         <span class="quiet">
           {[
-            ...(item.gold ? ['gold'] : item.decided ? ['decided'] : []),
+            ...(item.gold ? ['gold'] : []),
+            ...(item.decided && !item.gold ? ['decided'] : []),
             `${item.answered} of ${item.wanted} judgments`,
             ...(item.comments > 0 ? [`${item.comments} comments`] : []),
             ...(item.topic ? [item.topic] : []),

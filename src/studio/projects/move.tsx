@@ -33,17 +33,17 @@ export function MoveIn() {
       const { projects, notices } = await json(api.import.$post({ json: body }));
       setLines([
         ...projects.flatMap(({ name, kind, added, known, judgments, suggestions, leftOut }) => [
-          `${name} (${kind}): ${added} items, ${known} there already, ${judgments} judgments, ${suggestions} suggestions`,
+          `${name} (${kind}): ${added} items, ${known} already there, ${judgments} judgments, ${suggestions} suggestions`,
           ...leftOut.map((one) => `Left out: ${leftOutInWords(one)}`),
         ]),
         ...notices,
       ]);
-      return dryRun ? 'This would come in. Nothing was stored.' : 'Imported.';
+      return dryRun ? 'This would be imported. Nothing was stored.' : 'Imported.';
     });
   const ready = project.trim() !== '' && files.length > 0;
   return (
     <details>
-      <summary>Move in from another tool</summary>
+      <summary>Import from another tool</summary>
       <form
         onSubmit={(event) => {
           event.preventDefault();
@@ -65,7 +65,7 @@ export function MoveIn() {
         </label>
         <div class="row">
           <button type="submit" disabled={!ready}>
-            See what would come in
+            See what would be imported
           </button>
           <button type="button" class="primary" disabled={!ready} onClick={() => send(false)}>
             Import

@@ -42,7 +42,7 @@ const GROUPS: readonly Group[] = [
   {
     title: 'What to judge by',
     text: 'The guidelines say more.',
-    settings: [{ name: 'goal', label: 'Goal', help: 'In one sentence, which stands above the items of a training.' }],
+    settings: [{ name: 'goal', label: 'Goal', help: 'In one sentence, shown above the items of a training.' }],
   },
   {
     title: 'What annotators can say',
@@ -109,12 +109,12 @@ const GROUPS: readonly Group[] = [
       {
         name: 'suggestions',
         label: 'A model’s suggestion',
-        help: 'Before a judgment it biases: one item in five comes without it, to measure how much.',
+        help: 'Shown before the judgment, it biases annotators: one item in five comes without it, to measure how much.',
       },
       {
         name: 'critiques',
         label: 'A model’s critiques',
-        help: 'What a model finds wrong with each response. Exports say of each judgment whether they were seen.',
+        help: 'What a model finds wrong with each response. Exports record for each judgment whether they were seen.',
       },
       { name: 'seeOthers', label: 'Show others’ judgments', help: 'After one’s own judgment, never before.' },
     ],

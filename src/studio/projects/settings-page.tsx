@@ -101,7 +101,7 @@ function Settings({ name, settings: stored, schema }: ProjectDetails & { schema:
       const changes = { ...settings, goal, labels, certainty, pay };
       const losses = await json(projectApi.losses.$post({ ...inProject(name), json: changes }));
       const lost = losses.map(lossInWords).join(' ');
-      const question = `${lost} These ratings stay in the record and in exports, and count no more. Save the settings all the same?`;
+      const question = `${lost} These ratings stay in the record and in exports, but no longer count. Save the settings anyway?`;
       if (lost !== '' && !confirm(question)) return 'Not saved: the settings are as they were.';
       const query = { confirm: lost === '' ? ('false' as const) : ('true' as const) };
       await json(projectApi.$patch({ ...inProject(name), query, json: changes }));

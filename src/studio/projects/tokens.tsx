@@ -29,8 +29,8 @@ function Sequences({ name, exported }: TokensProps) {
           <p class="quiet">
             {sequences.length > 0
               ? `The first rows as ${model} gets them. It learns the marked tokens.`
-              : 'No judgment makes a row that can be shown.'}
-            {long > 0 && ` Rows left out since they are too long: ${long}.`}
+              : 'No judgment gives a row that can be shown.'}
+            {long > 0 && ` Rows left out because they are too long: ${long}.`}
           </p>
           {sequences.map(({ title, pieces }) => (
             <article key={title} class="prompt" aria-label={title}>

@@ -38,7 +38,7 @@ export function WorkPage({ name, person }: { name: string; person: Person }) {
       <Loaded of={work}>
         {(all) =>
           all.length === 0 ? (
-            <p class="quiet">Nobody has judged in this time.</p>
+            <p class="quiet">Nobody judged anything in this time.</p>
           ) : (
             <>
               <WideTable

@@ -130,7 +130,7 @@ function shuffled(count: number): number[] {
 
 function Nothing({ project, isDone }: { project: ProjectDetails; isDone: boolean }) {
   if (project.settings.kind === 'rating') {
-    return <p class="empty">Ratings are not decided one by one: the page of agreement says who rates unlike others.</p>;
+    return <p class="empty">Ratings are not decided one by one: the page of agreement shows who rates differently.</p>;
   }
   return (
     <section class="empty">

@@ -123,7 +123,7 @@ function warningsOf(
     ...(failsGold(gold) ? ['fails many gold items'] : []),
     ...(seconds !== null && seconds < 1.5 ? ['faster than the text can be read'] : []),
     ...(judgments >= MANY && cost.bits !== null && all.bits !== null && cost.bits < LITTLE * all.bits
-      ? ['tells much less than others']
+      ? ['gives much less information than others']
       : []),
   ];
 }
@@ -215,7 +215,7 @@ function CostTable({ cost, people }: Pick<QualityReport, 'cost' | 'people'>) {
 const biasRow = ({ value, interval }: NonNullable<QualityReport['suggestions']>['difference']) => [
   ...['Bias of showing it', `${share(value)} (${percents(interval, 0)})`],
   <span class="quiet">
-    {(interval[0] ?? 0) > 0 ? 'annotators follow what they are shown: hide it' : 'cannot be told from none'}
+    {(interval[0] ?? 0) > 0 ? 'annotators follow what they are shown: hide it' : 'may be zero'}
   </span>,
 ];
 

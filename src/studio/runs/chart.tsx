@@ -97,8 +97,10 @@ export function Chart(props: ChartProps) {
 const sentenceOf = ({ name, x, value }: { name: string; x?: number; value?: number }) =>
   value === undefined ? `${name} has no points here` : `${name} is ${shortNumber(value)} at ${x}`;
 
-const placesOf = (data: Buckets, by: string): number[] =>
-  by === 'time' ? data.time : by === 'step' ? data.step : (data.at ?? data.step);
+function placesOf({ time, step, at = step }: Buckets, by: string): number[] {
+  if (by === 'time') return time;
+  return by === 'step' ? step : at;
+}
 
 /** The point at a place, or the last one. */
 function valueAt(data: Buckets, at: number | null, by: string) {

@@ -173,8 +173,7 @@ function Written({ answer }: { answer: RunSample | undefined }) {
   );
 }
 
-const words = (value: unknown): string =>
-  typeof value === 'string' ? value : value === undefined ? '' : JSON.stringify(value);
+const words = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));
 
 function OneByOne({ run, kind, view, change, version }: SamplesProps & { kind: string }) {
   const [step] = view.steps;
@@ -206,14 +205,14 @@ function OneByOne({ run, kind, view, change, version }: SamplesProps & { kind: s
   );
 }
 
+function verdictOf(choice: ComparisonRow['choice']): string {
+  if (choice === 'incomparable') return 'Incomparable.';
+  if (choice[0] === choice[1]) return 'Both were judged equally good.';
+  return `The ${choice[0] > choice[1] ? 'left' : 'right'} clip was preferred.`;
+}
+
 function Comparison({ sample }: { sample: ComparisonRow }) {
   const { first, second, framesPerSecond, choice, predicted, returns } = sample;
-  const verdict =
-    choice === 'incomparable'
-      ? 'Incomparable.'
-      : choice[0] === choice[1]
-        ? 'Both were judged equally good.'
-        : `The ${choice[0] > choice[1] ? 'left' : 'right'} clip was preferred.`;
   return (
     <>
       <ClipPlayer
@@ -221,7 +220,7 @@ function Comparison({ sample }: { sample: ComparisonRow }) {
         clips={[first, second].map((frames) => ({ kind: 'clip' as const, frames, framesPerSecond }))}
       />
       <p>
-        {verdict}
+        {verdictOf(choice)}
         {typeof predicted === 'number' && ` The reward model preferred the left with ${percent(predicted, 0)}.`}
         {Array.isArray(returns) && ` Returns, or the judge’s scores: ${returns.map(shortNumber).join(' and ')}.`}
       </p>

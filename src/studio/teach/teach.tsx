@@ -62,7 +62,7 @@ function Room({ view, gone, project, person }: RoomProps) {
   const keys = bindings();
   const sentence =
     gone && !ended
-      ? 'The training cannot be reached: it was ended, or its machine is away. Your judgments are kept here until it is back.'
+      ? 'The training cannot be reached: it has ended, or its machine cannot be reached. Your judgments are kept here until it is back.'
       : sentenceOf(view, item !== undefined, waiting > 0);
   const done = view.phase === 'done';
   const work =
@@ -86,8 +86,9 @@ function Room({ view, gone, project, person }: RoomProps) {
       />
     </>
   );
+  const idle = ended ? 'ended' : '';
   return (
-    <main class={`room of-${view.subject} ${item ? 'judging' : ended ? 'ended' : ''}`}>
+    <main class={`room of-${view.subject} ${item ? 'judging' : idle}`}>
       <header>
         <Goal view={view} owner={owner && !ended} />
         <p class="count" role="status">

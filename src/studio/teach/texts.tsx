@@ -12,7 +12,8 @@ interface TextsProps extends Pick<RoomPlay, 'texts' | 'step'> {
 /** Completions of a prompt before training and now. */
 export function Texts({ texts, step, done, at, next }: TextsProps) {
   const { prompt, before, now: latest } = texts[at % texts.length];
-  const title = done ? 'The trained model' : step === 0 ? 'The model before training' : 'The model now';
+  const current = step === 0 ? 'The model before training' : 'The model now';
+  const title = done ? 'The trained model' : current;
   return (
     <figure class="texts">
       <figcaption>

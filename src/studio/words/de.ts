@@ -166,7 +166,8 @@ export const de: Words = {
   prefersNeither: (model) => `Das Belohnungsmodell ${model} bevorzugt keine der Antworten.`,
   critiques: {
     title: (model) => `Was das Modell ${model} bemängelt`,
-    warning: 'Von einer Maschine geschrieben. Sie kann sich irren und einen Fehler übersehen: Prüfe, was sie sagt.',
+    warning:
+      'Von einer Maschine geschrieben. Sie kann sich irren und einen Fehler übersehen: Prüfen Sie, was sie sagt.',
     found: (share) => `In ${share} ihrer Stichproben findet sie einen Fehler.`,
     nothing: 'Sie bemängelt nichts.',
   },

@@ -66,7 +66,7 @@ export const en = {
   guidelines: 'Guidelines',
   noGuidelines: 'This project has no guidelines yet.',
   newGuidelines: (version: number) => `The guidelines have changed: version ${version}`,
-  whatChanged: 'Read what is new, underlined, and what is gone, struck out. Then go on.',
+  whatChanged: 'Read what is new (underlined) and what was removed (struck through). Then continue.',
   wholeGuidelines: 'The whole text',
   haveRead: 'I have read it',
   noMoreItems: 'No more items for now. Thank you.',

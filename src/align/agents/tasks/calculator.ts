@@ -21,7 +21,8 @@ export const calculator: Tool = {
   parameters: { type: 'object', properties: { expression: { type: 'string' } }, required: ['expression'] },
   run({ expression }) {
     const [, a, sign, b] = /^\s*(-?\d{1,9})\s*([-+*])\s*(-?\d{1,9})\s*$/.exec(String(expression)) ?? [];
-    if (a === undefined) throw new Error(`expected such as 12 * 30, got ${JSON.stringify(expression)?.slice(0, 80)}`);
+    if (a === undefined)
+      throw new Error(`expected an expression such as 12 * 30, got ${JSON.stringify(expression)?.slice(0, 80)}`);
     return operations[sign as keyof typeof operations](Number(a), Number(b));
   },
 };

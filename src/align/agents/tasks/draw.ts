@@ -22,8 +22,8 @@ export function drawTasks(name: string, one: (draw: Random) => Row, options: Tas
   const { seed = 0, count = 2000, heldOut = 200 } = options;
   for (const [what, value] of Object.entries({ count, heldOut })) {
     if (Number.isInteger(value) && value >= 1) continue;
-    throw new HeedError(`${name}: expected a whole number from 1 as ${what}, got ${value}.`, {
-      hint: 'Such as { count: 2000, heldOut: 200 }.',
+    throw new HeedError(`${name}: expected ${what} to be a whole number of at least 1, got ${value}.`, {
+      hint: 'For example: { count: 2000, heldOut: 200 }.',
     });
   }
   const draw = random(seed, name);

@@ -22,8 +22,8 @@ const PLACES = 3;
 /** Games of finding a number in a range. Finding it is worth 1. @throws HeedError if a number is invalid. */
 export function guessTasks({ numbers = 32, guesses, ...options }: GuessOptions = {}): LanguageTasks {
   if (!(Number.isInteger(numbers) && numbers >= 4)) {
-    throw new HeedError(`guess: expected a whole number from 4 as numbers, got ${numbers}.`, {
-      hint: 'Such as { numbers: 32 }.',
+    throw new HeedError(`guess: expected numbers to be a whole number of at least 4, got ${numbers}.`, {
+      hint: 'For example: { numbers: 32 }.',
     });
   }
   const turns = guesses ?? Math.floor(Math.log2(numbers)) + 1;

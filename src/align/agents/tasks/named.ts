@@ -33,7 +33,7 @@ export async function openNamedTasks(name: string): Promise<LanguageTasks> {
   if (languageTasks.has(name)) return languageTasks.get(name)();
   if (/^\w+$/.test(name) && !existsSync(name)) {
     throw new HeedError(`There is no language environment "${name}".`, {
-      hint: `--env is one of ${languageTasks.names().join(', ')}, or a .js or .ts file.`,
+      hint: `Set --env to one of ${languageTasks.names().join(', ')}, or to a .js or .ts file.`,
     });
   }
   return openLanguageTasks(name);

@@ -36,7 +36,7 @@ it('holds the same tasks out, however many are trained on', () => {
   const [few, many] = [50, 500].map((count) => calculatorTasks({ seed: 3, count, heldOut: 20 }));
   expect(few.heldOut).toEqual(many.heldOut);
   expect(calculatorTasks({ seed: 4 }).heldOut).not.toEqual(many.heldOut);
-  expect(() => sqlTasks({ heldOut: 0 })).toThrow('sql: expected a whole number from 1 as heldOut, got 0');
+  expect(() => sqlTasks({ heldOut: 0 })).toThrow('sql: expected heldOut to be a whole number of at least 1, got 0');
 });
 
 it('calculator: the tool computes, and the last number is the answer', async () => {
@@ -48,7 +48,7 @@ it('calculator: the tool computes, and the last number is the answer', async () 
   });
   expect((await use(environment, 'calculator', { expression: '347 * 82; 1' })).faultyCalls).toBe(1);
   expect((await use(environment, 'calculator', { expression: 5 })).content).toContain(
-    'error: expected such as 12 * 30',
+    'error: expected an expression such as 12 * 30',
   );
   expect(await say(environment, 'It is 28454.')).toEqual({ reward: 1, done: true });
   expect(await say(environment, '28454 or 5')).toEqual({ reward: 0, done: true });
@@ -115,7 +115,7 @@ it('guess: halving the range always finds the number in time', async () => {
   await environment.reset({ number: 5, low: 1, high: 100, guesses: 2 }, 0, signal);
   expect((await say(environment, 'seven')).messages![0].content).toBe('Write a number from 1 to 100 alone.');
   expect(await say(environment, '7')).toEqual({ done: true });
-  expect(() => guessTasks({ numbers: 2 })).toThrow('expected a whole number from 4 as numbers, got 2');
+  expect(() => guessTasks({ numbers: 2 })).toThrow('expected numbers to be a whole number of at least 4, got 2');
 });
 
 it('opens environments by name, of plugins too, and lists them for an unknown one', async () => {

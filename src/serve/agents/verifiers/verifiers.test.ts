@@ -218,7 +218,7 @@ describe.skipIf(!hasPackage)(
 
 it('says what is missing', async () => {
   await expect(openVerifiers('any', { python: '/no/such/python' })).rejects.toMatchObject({
-    message: expect.stringContaining('cannot start Python by "/no/such/python"'),
+    message: expect.stringContaining('cannot start Python with "/no/such/python"'),
     hint: expect.stringContaining('HEED_PYTHON'),
   });
 });

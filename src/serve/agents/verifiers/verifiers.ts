@@ -29,7 +29,7 @@ export async function openVerifiers(source: string, options: VerifiersOptions = 
   const name = `verifiers:${source}`;
   if (options.tasks) {
     throw new HeedError(`--tasks does not go together with --env ${name}, which has tasks of its own.`, {
-      hint: "Leave out --tasks; what the environment's load_environment takes is written after a ?, such as verifiers:ID?seed=1.",
+      hint: "Leave out --tasks; arguments of the environment's load_environment go after a ?, such as verifiers:ID?seed=1.",
     });
   }
   const python = options.python ?? process.env.HEED_PYTHON ?? 'python3';

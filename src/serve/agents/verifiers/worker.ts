@@ -102,8 +102,8 @@ export function createVerifiersWorker(
       const { description } = await start();
       first ??= description;
       if (description.digest === first.digest) return first;
-      throw new HeedError(`--env verifiers: the environment "${order.id}" has other tasks each time it is loaded.`, {
-        hint: 'Its load_environment has to give the same tasks for the same arguments, such as by a seed.',
+      throw new HeedError(`--env verifiers: the environment "${order.id}" has different tasks at each load.`, {
+        hint: 'Its load_environment must return the same tasks for the same arguments: use a seed.',
       });
     },
     async play({ task, baseUrl, signal }, turns) {
@@ -158,7 +158,7 @@ async function startPython(
     over();
     fate ??= `the Python process ${how}`;
     if (waiting.size > 0) {
-      const again = `${waiting.size} ${waiting.size === 1 ? 'episode begins' : 'episodes begin'} anew`;
+      const again = `${waiting.size} ${waiting.size === 1 ? 'episode begins' : 'episodes begin'} again`;
       process.emitWarning(`--env verifiers: ${fate}. ${again}.`, { code: 'HEED_PYTHON_REPLACED' });
     }
     for (const settle of waiting.values()) settle({ failure: fate, again: true });
@@ -170,7 +170,7 @@ async function startPython(
     };
     child.once('error', (cause) =>
       fail(
-        `--env verifiers: cannot start Python by "${python}": ${messageOf(cause)}`,
+        `--env verifiers: cannot start Python with "${python}": ${messageOf(cause)}`,
         "Install Python 3.11 or later and run: python3 -m pip install 'verifiers>=0.1.11,<0.4'. Or set HEED_PYTHON to a Python that has it.",
         cause,
       ),
