@@ -169,11 +169,12 @@ function useSubmission(
 /** What was written about an item, and whether it is kept. */
 function useWritten(draft: Draft | undefined) {
   const [written] = useState(() => draft?.read() ?? {});
-  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(hasWords(written) ? 'kept' : undefined);
+  const keptOf = (draft: Written) => (hasWords(draft) ? 'kept' : undefined);
+  const [kept, setKept] = useState<'kept' | 'not kept' | undefined>(keptOf(written));
   const keep: KindProps['keep'] = (field, value) => {
     if (!draft) return;
     const isKept = draft.write(field, value);
-    setKept(isKept ? (hasWords(draft.read()) ? 'kept' : undefined) : 'not kept');
+    setKept(isKept ? keptOf(draft.read()) : 'not kept');
   };
   return { written, kept, keep };
 }

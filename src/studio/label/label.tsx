@@ -379,9 +379,7 @@ function Right({
   const [said, known] = [judgment, gold].map((one) => describeJudgment(one, shown, words));
   const title = right === undefined ? words.goodResponse : words.rightJudgment;
   const all = `${title}: ${known}${gold.reason ? ` (${gold.reason})` : ''}`;
-  return (
-    <p class={right === undefined ? '' : right ? 'right' : 'wrong'}>
-      {right ? (said === known ? words.correct : `${words.correct} ${all}`) : all}
-    </p>
-  );
+  const verdict = right ? 'right' : 'wrong';
+  const praise = said === known ? words.correct : `${words.correct} ${all}`;
+  return <p class={right === undefined ? '' : verdict}>{right ? praise : all}</p>;
 }

@@ -173,6 +173,6 @@ function excerptOf({ item: { content } }: OwnJudgment): string {
   const { prompt, options } = content;
   const last = Array.isArray(prompt) ? prompt.at(-1)?.content : prompt;
   const [first] = options;
-  const text = typeof last === 'string' ? last : first?.kind === 'text' ? first.text : (first?.kind ?? '');
-  return text.slice(0, 200);
+  const shown = first?.kind === 'text' ? first.text : (first?.kind ?? '');
+  return (typeof last === 'string' ? last : shown).slice(0, 200);
 }
