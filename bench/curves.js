@@ -29,22 +29,25 @@ export function curves({ title, description, xLabel, yLabel, range, lines, marks
     `<text x="8" y="14">${yLabel}</text>`,
   ];
   // names stand at the ends of their lines, one below the other where the lines meet
-  const named = [];
-  const drawn = lines.map(({ name, points }, i) => {
+  const places = new Map();
+  let above = Number.NEGATIVE_INFINITY;
+  for (const line of lines.toSorted((a, b) => b.points.at(-1).y - a.points.at(-1).y)) {
+    above = Math.max(Number(down(line.points.at(-1).y)) + 5, above + 16);
+    places.set(line, above);
+  }
+  const drawn = lines.map((each, i) => {
+    const { name, points } = each;
     const color = `var(${COLORS[i]})`;
     const band = [
       ...points.map(({ x, high }) => `${across(x)} ${down(high)}`),
       ...points.toReversed().map(({ x, low }) => `${across(x)} ${down(low)}`),
     ];
     const line = points.map(({ x, y }) => `${across(x)} ${down(y)}`);
-    let place = Number(down(points.at(-1).y)) + 5;
-    while (named.some((other) => Math.abs(other - place) < 16)) place += 1;
-    named.push(place);
     return (
       `<path d="M${band.join('L')}Z" fill="${color}" opacity="0.14"/>` +
       `<path d="M${line.join('L')}" fill="none" stroke="${color}" stroke-width="2.5"/>` +
       points.map(({ x, y }) => `<circle cx="${across(x)}" cy="${down(y)}" r="3.5" fill="${color}"/>`).join('') +
-      `<text x="${PLOT.right + 10}" y="${place}" style="fill: ${color}; font-weight: 600">${name}</text>`
+      `<text x="${PLOT.right + 10}" y="${places.get(each).toFixed(1)}" style="fill: ${color}; font-weight: 600">${name}</text>`
     );
   });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-labelledby="t d">

@@ -56,7 +56,7 @@ describe('heed train with a judge of clips', () => {
 
   it.each([
     ['nobody', 'unknown judge: expected one of swing, backflip, one-leg or a file, got "nobody"'],
-    ['backflip', 'looks at Hopper-backflip, and the environment is CartPole-swing'],
+    ['backflip', 'is for Hopper-backflip, but the environment is CartPole-swing'],
     ['./nowhere.mjs', 'there is no file "./nowhere.mjs" with a judge'],
     ['./silent.mjs', '"./silent.mjs": expected a function as default export, got undefined'],
     ['./blind.mjs', 'must return a finite number for a clip of 50 steps, got NaN'],

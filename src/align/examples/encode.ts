@@ -68,7 +68,7 @@ function chatContext({ tools, chat_template_kwargs: variables, ...row }: Row, to
   const isChat = row.messages !== undefined || Array.isArray(row.prompt);
   if (isChat && Array.isArray(tools) && tools.length > 0 && !writesTools(tokenizer, tools)) {
     throw new HeedError(
-      'The row has tools, which the chat template does not write: nobody would tell the model of them.',
+      'The row has tools, which the chat template does not write, so the model would not know of them.',
       {
         hint: 'Name a template that writes tools (--chat-template FILE), or train without them: heed data convert FILE --rename unused=tools --out renamed.jsonl',
       },
@@ -132,5 +132,5 @@ function eosOf({ eos, tokenOf }: Tokenizer): string {
 
 const wrongLoss = (loss: Loss, what: string, instead: string) =>
   new HeedError(`The loss is over "${loss}" tokens, but the data is ${what}: expected ${instead}.`, {
-    hint: 'Leave --loss out for what fits the data.',
+    hint: 'Leave out --loss: the default fits the data.',
   });

@@ -35,7 +35,7 @@ describe('an example longer than a row', () => {
     expect([examples.lengths, count]).toEqual([[4], 1]);
   });
   it('is an error', async () => {
-    await expect(gather(long, 'error')).rejects.toThrow(/line 2 has 10 tokens, a row takes 6/);
+    await expect(gather(long, 'error')).rejects.toThrow(/line 2 has 10 tokens, but a row holds 6/);
   });
   it('is an error where all are left out', async () => {
     await expect(gather(rows(words(8)), 'drop')).rejects.toThrow(/None of the 1 rows.*longer than a row of 6 tokens/);

@@ -131,7 +131,7 @@ export async function gatherExamples(
     const tooLong = example.ids.length > length;
     if (tooLong) long++;
     if (tooLong && truncate === 'error') {
-      throw new HeedError(`${where} has ${example.ids.length} tokens, a row takes ${length}.`, {
+      throw new HeedError(`${where} has ${example.ids.length} tokens, but a row holds ${length}.`, {
         hint: 'Raise --length, or cut, split or drop long examples (--truncate).',
       });
     }

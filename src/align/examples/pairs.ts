@@ -234,8 +234,8 @@ export function fitAll(completions: readonly Example[], { length, truncate }: Pa
   return fitted.every(({ learn }) => !learn || learn.slice(1).includes(1)) ? fitted : undefined;
 }
 
-/** How much a row counts. @throws HeedError unless it is a number from 0 up. */
+/** How much a row counts. @throws HeedError unless it is a number of at least 0. */
 export function weightOf({ weight = 1 }: Row): number {
   if (typeof weight === 'number' && weight >= 0 && Number.isFinite(weight)) return weight;
-  throw new HeedError(`weight: expected a number from 0 up, got ${JSON.stringify(weight)}.`);
+  throw new HeedError(`weight: expected a number of at least 0, got ${JSON.stringify(weight)}.`);
 }

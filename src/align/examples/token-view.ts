@@ -148,7 +148,7 @@ function purposeOf({ format, value }: DatasetRow): DataUse {
   if (uses.sft.accept.includes(format)) return 'sft';
   if (format === 'prompt-only') return 'ppo';
   throw new HeedError(`Rows of the format ${format} are not shown as tokens.`, {
-    hint: `--for is one of ${dataUses.join(', ')}.`,
+    hint: `Set --for to one of ${dataUses.join(', ')}.`,
   });
 }
 

@@ -37,7 +37,7 @@ it('weighs rankings as their rows say', async () => {
   expect([0, 1, 2].map((list) => weighted.ranking(list).weight)).toEqual([1, 0.5, 0.2]);
   const [one, other] = [await gather([pair]), await gather([{ ...pair, weight: 0.5 }])];
   expect(rankingsFingerprint(one, [0])).not.toBe(rankingsFingerprint(other, [0]));
-  await expect(gather([{ ...pair, weight: -1 }])).rejects.toThrow('weight: expected a number from 0 up, got -1');
+  await expect(gather([{ ...pair, weight: -1 }])).rejects.toThrow('weight: expected a number of at least 0, got -1');
 });
 
 it('scores a conversation on the token that ends it, not on what the template writes after that', async () => {

@@ -155,11 +155,11 @@ describe('a synthetic teacher with a judge', () => {
     expect(() => start((clip) => (clip as never as { rewards: number[] }).rewards[0])).toThrow('the judge failed');
     expect(() => judgeNamed('backflips', 'Hopper-backflip')).toThrow('expected one of swing, backflip, one-leg');
     expect(() => judgeNamed('backflip', 'Hopper-v5')).toThrow(
-      'looks at Hopper-backflip, and the environment is Hopper-v5',
+      'is for Hopper-backflip, but the environment is Hopper-v5',
     );
     expect(() => judgingTeacher('skip:0.1', 0, () => 0)).toThrow('which a judge does not know');
     await expect(loadJudge({ judge: './nowhere.js', env: 'CartPole-v1' })).rejects.toThrow('there is no file');
-    await expect(openLearner({ ...tiny, judge: 'one-leg' })).rejects.toThrow('looks at HalfCheetah-one-leg');
+    await expect(openLearner({ ...tiny, judge: 'one-leg' })).rejects.toThrow('is for HalfCheetah-one-leg');
   });
 
   it('says so where a judge fails later', async () => {
