@@ -123,7 +123,9 @@ it('keeps weights with their rows, and refuses others than numbers from 0 up', a
   expect((await read(weighted, true)).train.weights).toEqual([0.5, 1]);
   expect((await read(weighted, false)).train.weights).toEqual([0.5, 1, 0.5, 1]);
   expect((await read(four, true)).train.weights).toBeUndefined();
-  await expect(read([{ ...four[0], weight: -1 }], true)).rejects.toThrow(/line 1.*weight: expected a number of at least 0/);
+  await expect(read([{ ...four[0], weight: -1 }], true)).rejects.toThrow(
+    /line 1.*weight: expected a number of at least 0/,
+  );
 });
 
 it('reports ratings that are all the same', async () => {
