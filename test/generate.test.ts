@@ -181,7 +181,7 @@ describe('heed chat', () => {
   it('goes on after what it cannot do', async () => {
     const { code, stderr } = talk(['word '.repeat(2000), '/save', 'hello']);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/tokens, but there is room for \d+/);
+    expect(stderr).toMatch(/tokens, but there is room for only \d+/);
     expect(stderr).toContain('/save: expected a file');
   });
 });
