@@ -65,5 +65,5 @@ it('are refused where there is no such template', async () => {
   );
   expect(code).toBe(1);
   expect(stderr).toContain('There is no chat template "nonsense"');
-  expect(stderr).toContain('--chat-template is one of plain, human, chatml');
+  expect(stderr).toContain('Set --chat-template to one of plain, human, chatml');
 });

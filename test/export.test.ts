@@ -66,7 +66,7 @@ it('writes an adapter alone as GGUF, and says that its base has to be beside it'
     /^FROM \.\/model\.gguf\nADAPTER \.\/adapter\.gguf\n/,
   );
   const used = await run('--model', join(folder.path, 'alone/adapter.gguf'), '--out', 'x');
-  expect(used).toMatchObject({ code: 1, stderr: expect.stringContaining('holds no model but an "adapter"') });
+  expect(used).toMatchObject({ code: 1, stderr: expect.stringContaining('holds an "adapter", not a model') });
   const quantized = await run('--adapter', adapter, '--format', 'gguf', '--dtype', 'Q4_0', '--out', 'x');
   expect(quantized).toMatchObject({ code: 2, stderr: expect.stringContaining('--dtype Q4_0 is for whole models') });
 });
