@@ -189,8 +189,13 @@ describe('in a browser', async () => {
 
   it('finds a term', async () => {
     const page = await open(address, online);
-    await page.keyboard.press('Control+k');
-    await page.getByRole('searchbox').fill('Bradley–Terry');
+    // the page listens to keys only once its script has run
+    const field = page.getByRole('searchbox');
+    await until(async () => {
+      await page.keyboard.press('Control+k');
+      return field.isVisible();
+    }, Boolean);
+    await field.fill('Bradley–Terry');
     await page.locator('.results .result', { hasText: 'Bradley–Terry' }).first().waitFor();
     await page.keyboard.press('Enter');
     await page.waitForURL(/\.html/);
