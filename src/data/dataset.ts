@@ -17,6 +17,7 @@ import {
 } from './format.ts';
 import { copiedRow } from './jsonl.ts';
 import { dataFiles } from './paths.ts';
+import { withPrompt } from './prompts.ts';
 import { type BadRow, type Fault, isRecord, type Place, placeInWords, type Row, valueInWords } from './row.ts';
 import { type Data, type DataRows, isRows } from './rows.ts';
 import { knownShape, namedFault } from './shapes.ts';
@@ -25,6 +26,8 @@ import { knownShape, namedFault } from './shapes.ts';
 export interface DatasetOptions {
   /** Formats that the caller accepts; all by default. */
   accept?: readonly Format[];
+  /** Whether two whole conversations get the prompt that they have in common; without one they are a bad row. */
+  prompted?: boolean;
   /** Stop at a bad row with a HeedError (default), or skip it. */
   onBadRow?: 'error' | 'skip';
   /** Called with each bad row that is skipped. */
@@ -61,10 +64,10 @@ const DETECTION_ROWS = 100;
  */
 export async function* readDataset(
   data: Data | readonly string[],
-  { accept = formats, onBadRow = 'error', onSkip, name = 'data', rename }: DatasetOptions = {},
+  { accept = formats, prompted = false, onBadRow = 'error', onSkip, name = 'data', rename }: DatasetOptions = {},
 ): AsyncGenerator<DatasetRow> {
   for (const source of rowSources(data, name)) {
-    for await (const found of checked(rename ? renamed(source, rename) : source, accept)) {
+    for await (const found of checked(rename ? renamed(source, rename) : source, { accept, prompted })) {
       if (turnIsDue()) await breathe();
       if ('value' in found) {
         yield found;
@@ -137,26 +140,25 @@ async function* renamed(
   }
 }
 
-async function* checked(
-  rows: AsyncIterable<FoundInFile>,
-  accept: readonly Format[],
-): AsyncGenerator<DatasetRow | BadRow> {
+type Reading = Required<Pick<DatasetOptions, 'accept' | 'prompted'>>;
+
+async function* checked(rows: AsyncIterable<FoundInFile>, options: Reading): AsyncGenerator<DatasetRow | BadRow> {
   let waiting: FoundInFile[] | undefined = [];
   let format: Format | ForeignFormat | undefined;
   for await (const found of rows) {
     if (waiting === undefined) {
-      yield check(found, format, accept);
+      yield check(found, format, options);
       continue;
     }
     waiting.push(found);
     if (waiting.length < DETECTION_ROWS) continue;
-    format = formatOf(waiting, accept);
-    for (const first of waiting) yield check(first, format, accept);
+    format = formatOf(waiting, options.accept);
+    for (const first of waiting) yield check(first, format, options);
     waiting = undefined;
   }
   if (waiting === undefined) return;
-  format = formatOf(waiting, accept);
-  for (const first of waiting) yield check(first, format, accept);
+  format = formatOf(waiting, options.accept);
+  for (const first of waiting) yield check(first, format, options);
 }
 
 /** The format of most rows; a tie goes to the format that occurs first. */
@@ -172,7 +174,7 @@ function formatOf(rows: readonly FoundInFile[], accept: readonly Format[]): Form
 function check(
   found: FoundInFile,
   format: Format | ForeignFormat | undefined,
-  accept: readonly Format[],
+  { accept, prompted }: Reading,
 ): DatasetRow | BadRow {
   if (!('value' in found)) return found;
   const { value, ...place } = found;
@@ -184,9 +186,11 @@ function check(
   const adopted = adopt(row, format);
   const lost = lostContext(adopted, formatRead(format));
   if (lost) return { ...place, ...lost };
+  const complete = prompted ? withPrompt(adopted) : { value: adopted };
+  if ('fault' in complete) return { ...place, ...complete.fault };
   return {
     ...place,
-    value: adopted,
+    value: complete.value,
     format: formatRead(format),
     original: value,
     originalFormat: shape?.name ?? format,

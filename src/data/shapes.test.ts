@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import { readDataset } from './dataset.ts';
 import type { Format } from './format.ts';
+import { readForPrompts } from './prompts.ts';
 
 const SUPERVISED: Format[] = ['language-modeling', 'prompt-completion'];
 const PAIRS: Format[] = ['preference', 'implicit-preference'];
@@ -209,6 +210,27 @@ describe('what is not of a shape stays as it is', () => {
   it('a question with an answer, which a reward may read', async () => {
     await expect(read({ question: 'Q', answer: 'A' }, SUPERVISED)).rejects.toThrow(HeedError);
   });
+});
+
+it('gives two whole conversations the prompt that they have in common, and leaves out those without one', async () => {
+  const other = [user('P'), assistant('B')];
+  const rows = [
+    { chosen: talk('G'), rejected: talk('B') },
+    { chosen: talk('G'), rejected: other },
+    { chosen: 'Good', rejected: 'Bad' },
+  ];
+  const reasons: string[] = [];
+  const prompts: unknown[] = [];
+  for (const row of rows) {
+    const reading = { ...readForPrompts, onBadRow: 'skip' as const };
+    const found = readDataset([row], { ...reading, onSkip: ({ reason }) => reasons.push(reason) });
+    for await (const { value } of found) prompts.push(value.prompt);
+  }
+  expect(prompts).toEqual([[user('Q')]]);
+  expect(reasons).toEqual([
+    expect.stringContaining('the conversations have no last question in common'),
+    expect.stringContaining('the texts do not say where it ends'),
+  ]);
 });
 
 it.each([

@@ -1,7 +1,7 @@
 /** Rows as a model gets them: which tokens are learned, what is cut, and which columns are not used. */
 import { type DatasetRow, readDataset } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
-import { promptFormats, withPrompt } from '../../data/prompts.ts';
+import { readForPrompts } from '../../data/prompts.ts';
 import { namingPlace, placeInWords, type Row } from '../../data/row.ts';
 import type { Data } from '../../data/rows.ts';
 import { HeedError } from '../../error.ts';
@@ -56,7 +56,7 @@ const PAIRED: Format[] = ['preference', 'implicit-preference'];
 /** Formats that reward models read: comparisons, ranked or rated lists, and rated completions, one per row. */
 export const rankingFormats: Format[] = [...PAIRED, 'unpaired-preference', 'prompt-completion', 'prompt-only'];
 
-const SUPERVISED: { accept: readonly Format[]; columns: string[] } = {
+const SUPERVISED: { accept: readonly Format[]; columns: string[]; prompted?: boolean } = {
   accept: ['language-modeling', 'prompt-completion'],
   columns: ['text', 'messages', 'prompt', 'completion'],
 };
@@ -77,7 +77,7 @@ const uses: Record<DataUse, typeof SUPERVISED> = {
     accept: [...PAIRED, 'unpaired-preference'],
     columns: ['prompt', 'completion', 'label', 'chosen', 'rejected', 'weight', 'tie'],
   },
-  ppo: { accept: promptFormats, columns: [] },
+  ppo: { ...readForPrompts, columns: [] },
 };
 
 /**
@@ -113,8 +113,8 @@ export async function* viewTokens(
 ): AsyncGenerator<TokenSequence> {
   const { rows = Number.POSITIVE_INFINITY, for: given } = options;
   let row = 0;
-  const accept = given && uses[given].accept;
-  for await (const found of readDataset(data, { accept })) {
+  const { accept, prompted } = given ? uses[given] : {};
+  for await (const found of readDataset(data, { accept, prompted })) {
     if (++row > rows) return;
     yield* viewRow(found, row, tokenizer, given ?? purposeOf(found), options);
   }
@@ -159,7 +159,7 @@ function sequencesOf(
   loss?: Loss,
 ): [TokenSequence['part'], Example][] {
   if (purpose === 'sft' || purpose === 'distill') return [['completion', encodeRow(row, tokenizer, loss)]];
-  if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(withPrompt(row), tokenizer), learn: [] }]];
+  if (purpose === 'ppo') return [['prompt', { ids: encodePrompt(row, tokenizer), learn: [] }]];
   if (purpose === 'reward' && row.chosen === undefined) meritColumn(row);
   if (Array.isArray(row.completions)) {
     return row.completions.map((text) => [

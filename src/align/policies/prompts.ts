@@ -1,7 +1,7 @@
 /** Prompts for a policy: from a dataset, or from the embedded world. */
 
 import { type DatasetRow, describeBadRow } from '../../data/dataset.ts';
-import { promptFormats, withPrompt } from '../../data/prompts.ts';
+import { readForPrompts } from '../../data/prompts.ts';
 import { type BadRow, namingPlace, type Place, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
@@ -59,12 +59,12 @@ export async function readPromptRows(source: Source, { onBadRow, onNotice }: Pro
   const { name } = source;
   const bad: BadRow[] = [];
   const all = readSource(source, {
+    ...readForPrompts,
     onBadRow,
-    accept: promptFormats,
     onSkip: (row) => bad.push(row),
   });
   const rows: DatasetRow[] = [];
-  for await (const row of all) rows.push({ ...row, value: namingPlace(row, () => withPrompt(row.value)) });
+  for await (const row of all) rows.push(row);
   if (bad.length > 0) {
     const rows = bad.length === 1 ? 'row' : 'rows';
     onNotice?.(`"${name}": left out ${bad.length} bad ${rows}, the first: ${describeBadRow(bad[0])}`);

@@ -1,7 +1,6 @@
 /** Rows of examples in training order: an endless sequence that depends on the seed only and can resume anywhere. */
 import { epochOrder } from '../../data/order.ts';
-import { promptFormats, withPrompt } from '../../data/prompts.ts';
-import { namingPlace } from '../../data/row.ts';
+import { readForPrompts } from '../../data/prompts.ts';
 import { type Example, packSequences } from '../../lm/packing.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { random } from '../../random.ts';
@@ -27,10 +26,9 @@ export function samplePrompts(examples: Examples, count: number, tokenizer: Toke
 /** The first `count` prompts of a dataset, of text or of messages. */
 export async function readSamplePrompts(source: Source, count: number, tokenizer: Tokenizer): Promise<SamplePrompt[]> {
   const prompts: SamplePrompt[] = [];
-  for await (const row of readSource(source, { accept: promptFormats })) {
+  for await (const { value } of readSource(source, readForPrompts)) {
     if (prompts.length >= count) break;
-    const { prompt } = namingPlace(row, () => withPrompt(row.value));
-    prompts.push({ ids: encodePrompt({ prompt }, tokenizer) });
+    prompts.push({ ids: encodePrompt({ prompt: value.prompt }, tokenizer) });
   }
   return prompts;
 }

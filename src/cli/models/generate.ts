@@ -1,8 +1,7 @@
 /** heed generate: completions of prompts. */
 import type { Command } from 'commander';
 import { readDataset } from '../../data/dataset.ts';
-import { promptFormats, withPrompt } from '../../data/prompts.ts';
-import { namingPlace } from '../../data/row.ts';
+import { readForPrompts } from '../../data/prompts.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema, precisionSchema } from '../../lm/generate.ts';
@@ -126,9 +125,8 @@ async function readPrompts({ prompt = [], data, chat = false, system }: Flags): 
   }
   const found: Prompt[] = [...prompt];
   if (data !== undefined) {
-    for await (const row of readDataset(await resolveDataset(data), { accept: [...promptFormats, 'stepwise'] })) {
-      found.push(namingPlace(row, () => withPrompt(row.value)).prompt as Prompt);
-    }
+    const reading = { ...readForPrompts, accept: [...readForPrompts.accept, 'stepwise' as const] };
+    for await (const { value } of readDataset(await resolveDataset(data), reading)) found.push(value.prompt as Prompt);
   }
   const before: ChatMessage[] = system === undefined ? [] : [{ role: 'system', content: system }];
   return found.map((one) => (chat && typeof one === 'string' ? [...before, { role: 'user', content: one }] : one));

@@ -2,11 +2,11 @@
 
 import { holdOut } from '../../align/examples/examples.ts';
 import { convertRow } from '../../data/convert.ts';
-import { readDataset } from '../../data/dataset.ts';
+import { type DatasetOptions, readDataset } from '../../data/dataset.ts';
 import type { Format } from '../../data/format.ts';
 import { epochOrder } from '../../data/order.ts';
-import { promptFormats, withPrompt } from '../../data/prompts.ts';
-import { namingPlace, placeInWords, type Row } from '../../data/row.ts';
+import { readForPrompts } from '../../data/prompts.ts';
+import { placeInWords, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { type PullOptions, resolveDataset } from '../../lm/hub.ts';
 import type { JobSettings, TrainerCommand, TrainerName } from './trainer.ts';
@@ -20,30 +20,35 @@ export interface TrainerRows {
   conversational: boolean;
 }
 
-const formats: Readonly<Record<TrainerCommand, { accept: readonly Format[]; to?: Format; fields: readonly string[] }>> =
-  {
-    sft: {
-      accept: ['prompt-completion', 'language-modeling'],
-      fields: ['prompt', 'completion', 'messages', 'text', 'tools'],
-    },
-    reward: {
-      accept: ['preference', 'implicit-preference'],
-      to: 'preference',
-      fields: ['prompt', 'chosen', 'rejected', 'tools'],
-    },
-    dpo: {
-      accept: ['preference', 'implicit-preference'],
-      to: 'preference',
-      fields: ['prompt', 'chosen', 'rejected', 'tools'],
-    },
-    kto: {
-      accept: ['unpaired-preference', 'preference', 'implicit-preference'],
-      to: 'unpaired-preference',
-      fields: ['prompt', 'completion', 'label', 'tools'],
-    },
-    grpo: { accept: promptFormats, fields: ['prompt'] },
-    ppo: { accept: promptFormats, fields: ['prompt'] },
-  };
+/** How a trainer's rows are read, and what is kept of them. */
+interface Reading extends Pick<DatasetOptions, 'accept' | 'prompted'> {
+  to?: Format;
+  fields: readonly string[];
+}
+
+const formats: Readonly<Record<TrainerCommand, Reading>> = {
+  sft: {
+    accept: ['prompt-completion', 'language-modeling'],
+    fields: ['prompt', 'completion', 'messages', 'text', 'tools'],
+  },
+  reward: {
+    accept: ['preference', 'implicit-preference'],
+    to: 'preference',
+    fields: ['prompt', 'chosen', 'rejected', 'tools'],
+  },
+  dpo: {
+    accept: ['preference', 'implicit-preference'],
+    to: 'preference',
+    fields: ['prompt', 'chosen', 'rejected', 'tools'],
+  },
+  kto: {
+    accept: ['unpaired-preference', 'preference', 'implicit-preference'],
+    to: 'unpaired-preference',
+    fields: ['prompt', 'completion', 'label', 'tools'],
+  },
+  grpo: { ...readForPrompts, fields: ['prompt'] },
+  ppo: { ...readForPrompts, fields: ['prompt'] },
+};
 
 /**
  * Reads the data of a stage, and holds out a share of its prompts.
@@ -104,12 +109,12 @@ async function rowsOf(
   job: JobSettings,
   { pull, onNotice }: { pull?: PullOptions; onNotice?: (text: string) => void },
 ): Promise<Row[]> {
-  const { accept, to, fields } = formats[job.command];
+  const { to, fields, ...reading } = formats[job.command];
   const onPolicy = job.command === 'grpo' || job.command === 'ppo';
   const rows: Row[] = [];
   let [ties, skipped] = [0, 0];
   const found = readDataset(await resolveDataset(name, pull), {
-    accept,
+    ...reading,
     name,
     onBadRow: job.get<'error'>('onBadRow'),
     onSkip: () => skipped++,
@@ -124,9 +129,7 @@ async function rowsOf(
         `${placeInWords(place)}: weight: ${on} has no weights of rows, got ${JSON.stringify(value.weight)}.`,
       );
     }
-    for (const row of to && to !== format
-      ? convertRow(value, format, to)
-      : [onPolicy ? namingPlace(place, () => withPrompt(value)) : value]) {
+    for (const row of to && to !== format ? convertRow(value, format, to) : [value]) {
       const kept = Object.fromEntries(
         fields.flatMap((field) => (row[field] === undefined ? [] : [[field, row[field]]])),
       );
