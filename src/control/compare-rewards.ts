@@ -26,6 +26,7 @@ import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
 import { type Continuations, epicDistance, type Steps } from './epic.ts';
 import { loadReward } from './load-reward.ts';
+import { scoresOf, sumOf } from './reward/clip-scores.ts';
 import { createExperience, type Segment } from './segments.ts';
 
 /** Options of `compareRewards`. */
@@ -83,7 +84,7 @@ export async function compareRewards({
   const both = rewards.map((reward) => onStack(reward, source)) as [LearnedStepReward, LearnedStepReward];
   const { steps, segments } = await play(source, options);
   const scores = both.map((reward) => reward.scoreAll(steps));
-  const returns = both.map((reward) => segments.map((segment) => returnOf(reward, segment)));
+  const returns = both.map((reward) => scoresOf(reward, segments).map(sumOf));
   const draw = random(options.seed, 'epic');
   const size = sizeOf(source.observationSpace);
   const some = chosen(steps, draw, EPIC_STEPS, size);
@@ -137,20 +138,6 @@ async function play(
   throw new HeedError(`${wanted} steps are too few for a window of ${window} steps`, {
     hint: 'use a smaller --window, or more --steps',
   });
-}
-
-/** The sum of a reward over a segment. */
-function returnOf(reward: LearnedStepReward, segment: Segment): number {
-  const terminated = new Uint8Array(segment.length);
-  terminated[segment.length - 1] = Number(segment.terminated);
-  const { actions } = segment;
-  const observations = Float32Array.from(segment.observations);
-  // segments of images have no next observations, and rewards of images do not read them
-  const nextObservations =
-    segment.nextObservations.length > 0 ? Float32Array.from(segment.nextObservations) : observations;
-  return reward
-    .scoreAll({ observations, actions, nextObservations, terminated })
-    .reduce((sum, score) => sum + score, 0);
 }
 
 /** Random steps of all. */

@@ -63,8 +63,8 @@ export interface LearnRewardResult {
   reward: ControlReward;
   /** How good it is. */
   metrics: LearnRewardMetrics;
-  /** A page with that, and what the reward sees in two of the comparisons. */
-  page: Report;
+  /** A page with that, and what the reward sees in two of the comparisons: made when it is read, by the reward. */
+  readonly page: Report;
 }
 
 interface Spaces {
@@ -103,7 +103,13 @@ export async function learnReward({
     trainAccuracy: fit.trainAccuracy,
     ...(heldOut && { heldOut }),
   };
-  return { reward, metrics, page: rewardPage(reward, comparisons, metrics) };
+  return {
+    reward,
+    metrics,
+    get page() {
+      return rewardPage(reward, comparisons, metrics);
+    },
+  };
 }
 
 /** Passes over the comparisons in a fit, unless `reward.firstSteps` is longer. */

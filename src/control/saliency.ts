@@ -3,9 +3,9 @@ import { percent } from '../percent.ts';
 import type { LearnedStepReward } from '../rl/agent.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report } from '../run/report.ts';
+import { byClip, scoredSteps, scoresOf, sumOf } from './reward/clip-scores.ts';
 import type { LearnRewardMetrics } from './reward/cross-validation.ts';
 import type { FitComparison } from './reward/fit.ts';
-import { joinSegments } from './reward/inputs.ts';
 import type { Segment } from './segments.ts';
 
 /** What a reward makes of a clip of t steps. */
@@ -27,7 +27,7 @@ export function saliencyOf(
   clips: readonly Segment[],
   all: readonly Segment[] = clips,
 ): ClipSaliency[] {
-  const steps = stepsOf(clips);
+  const steps = scoredSteps(clips);
   const rewards = reward.scoreAll(steps);
   const size = clips[0].nextObservations.length === 0 ? 0 : steps.observations.length / rewards.length;
   const means = meansOf(all, size);
@@ -40,32 +40,10 @@ export function saliencyOf(
     };
     return reward.scoreAll(without).map((x, t) => Math.abs(x - rewards[t]));
   });
-  return partsOf(clips, rewards).map((clipRewards, i) => ({
+  return byClip(clips, rewards).map((clipRewards, i) => ({
     rewards: clipRewards,
-    influence: influence.map((values) => partsOf(clips, values)[i]),
+    influence: influence.map((values) => byClip(clips, values)[i]),
   }));
-}
-
-/** The steps of clips, one after another, as a reward scores them. */
-function stepsOf(clips: readonly Segment[]) {
-  const { nextObservations, actions, ...steps } = joinSegments(clips);
-  const observations = Float32Array.from(steps.observations);
-  return {
-    observations,
-    actions: Float32Array.from(actions),
-    // rewards of images do not read where a step led
-    nextObservations: nextObservations.length > 0 ? Float32Array.from(nextObservations) : observations,
-    terminated: Uint8Array.from(steps.terminated),
-  };
-}
-
-/** Values of all steps, by clip. */
-function partsOf(clips: readonly Segment[], values: Float32Array): Float32Array[] {
-  let at = 0;
-  return clips.map(({ length }) => {
-    at += length;
-    return values.subarray(at - length, at);
-  });
 }
 
 function meansOf(clips: readonly Segment[], size: number): Float64Array {
@@ -112,11 +90,8 @@ export function rewardPage(
 
 /** The decided comparison that the reward orders most surely as it was judged, and the one most surely the other way. */
 function extremes(reward: LearnedStepReward, comparisons: readonly FitComparison[]) {
-  const scores = reward.scoreAll(stepsOf(comparisons.flatMap(({ segments }) => segments)));
-  const returns = partsOf(
-    comparisons.flatMap(({ segments }) => segments),
-    scores,
-  ).map((part) => part.reduce((sum, x) => sum + x, 0));
+  const clips = comparisons.flatMap(({ segments }) => segments);
+  const returns = scoresOf(reward, clips).map(sumOf);
   const margins = comparisons.flatMap(({ choice: [p, q] }, number) =>
     p === q ? [] : [{ number, margin: (returns[2 * number] - returns[2 * number + 1]) * Math.sign(p - q) }],
   );
@@ -138,7 +113,7 @@ function chartsOf(
   const found = saliencyOf(reward, clips, all);
   const [preferred] = found;
   const size = preferred.influence.length;
-  const total = (number: number) => preferred.influence[number].reduce((sum, x) => sum + x, 0);
+  const total = (number: number) => sumOf(preferred.influence[number]);
   const most = Array.from({ length: size }, (_, number) => number)
     .sort((a, b) => total(b) - total(a))
     .slice(0, SHOWN);
