@@ -1,12 +1,11 @@
 /** The learning curves of bench/results/algorithms.jsonl, drawn for the algorithms' pages (see rates.test.ts). */
-import { readFileSync } from 'node:fs';
 import { curves } from './curves.js';
+import { mean, readLines } from './kept.js';
 
 /** Curves of several seeds, [step, value][], by algorithm. */
 export function readAlgorithms(path) {
   const found = new Map();
-  for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
-    const { key, curve } = JSON.parse(line);
+  for (const { key, curve } of readLines(path)) {
     if (curve) found.set(key.name, [...(found.get(key.name) ?? []), curve]);
   }
   return found;
@@ -34,8 +33,8 @@ export const pictures = {
 
 /** A picture as SVG. */
 export function algorithmCurve(trials, name) {
-  const { of, xLabel = 'share of the training, in %', ...axes } = pictures[name];
-  const isShare = axes.range === REWARD.range;
+  const { of, xLabel, ...axes } = pictures[name];
+  const isShare = xLabel === undefined;
   const lines = Object.entries(of).map(([algorithm, said]) => ({
     name: said,
     points: pointsOf(trials.get(algorithm), isShare),
@@ -50,7 +49,7 @@ export function algorithmCurve(trials, name) {
     yLabel: `${axes.yLabel} (${seeds === 1 ? 'one seed' : `band: lowest to highest of ${seeds} seeds`})`,
     title: `Learning curve: ${Object.values(of).join(', ')}`,
     description: `${said.join('; ')}. ${seeds === 1 ? 'One seed' : `Means of ${seeds} seeds`}.`,
-    xLabel,
+    xLabel: xLabel ?? 'share of the training, in %',
     lines,
     marks: isShare ? [0, 25, 50, 75, 100] : [0, ...marksTo(far)],
   });
@@ -64,8 +63,6 @@ function pointsOf(trials, isShare) {
     return { x: mean(xs), y: mean(ys), low: Math.min(...ys), high: Math.max(...ys) };
   });
 }
-
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Four round numbers, the last at least `far`. */
 function marksTo(far) {

@@ -8,23 +8,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import {
-  createBco,
-  createCpo,
-  createDpo,
-  createGrpo,
-  createKto,
-  createLanguagePpo,
-  createOnlineDpo,
-  createOrpo,
-  createRaft,
-  createReinforce,
-  createRest,
-  createRloo,
-} from '../dist/align/parts.js';
 import { learnFromPreferences } from '../dist/control/index.js';
 import { rl } from '../dist/rl/index.js';
-import { judged, startOf } from './align-world.js';
+import { begin, judged, startOf, algorithms as trainings } from './align-world.js';
 import { keptResults } from './kept.js';
 
 const SEEDS = 3;
@@ -65,32 +51,18 @@ async function* ofAgents({ seeds }) {
 
 const lastOf = (all) => all.map(({ curve }) => curve.at(-1)[1].toFixed(2)).join(', ');
 
-const online = { evaluations: 0, evaluation: { count: 1 }, maxTokens: 72 };
-const offline = { evaluations: 0, evaluation: { share: 0, prompts: 0 } };
-/** What draws its completions draws 1,280; what learns from comparisons learns 1,000 of them twice. */
-const language = {
-  'ppo-language': [createLanguagePpo, { ...online, steps: 20 }],
-  reinforce: [createReinforce, { ...online, steps: 20 }],
-  rloo: [createRloo, { ...online, steps: 20 }],
-  grpo: [createGrpo, { ...online, steps: 20 }],
-  'online-dpo': [createOnlineDpo, { ...online, steps: 20 }],
-  raft: [createRaft, { ...online, steps: 5, batch: 32 }],
-  rest: [createRest, { ...online, steps: 2, batch: 80 }],
-  dpo: [createDpo, offline],
-  simpo: [createCpo, offline],
-  orpo: [createOrpo, offline],
-  kto: [createKto, offline],
-  bco: [createBco, offline],
-};
+/** Those of the suite `align` that train step by step, by the names of their pictures. */
+const language = trainings
+  .filter(({ name }) => !['ppo-bf16', 'best-of-16'].includes(name))
+  .map(({ name, ...training }) => ({ name: name === 'ppo' ? 'ppo-language' : name, ...training }));
 
 async function* ofModels({ seeds }) {
-  const folder = process.env.HEED_BENCH_FOLDER ?? results;
-  const kept = keptResults('algorithms.jsonl', folder);
+  const kept = keptResults('algorithms.jsonl', process.env.HEED_BENCH_FOLDER ?? results);
   // models are kept where a folder is named
   const models = process.env.HEED_BENCH_FOLDER ?? mkdtempSync(join(tmpdir(), 'heed-bench-'));
   const starts = keptResults('world.jsonl', models);
   try {
-    for (const [name, [create, settings]] of Object.entries(language)) {
+    for (const { name, create, settings } of language) {
       if (!wanted(name)) continue;
       const all = [];
       for (let seed = 0; seed < Math.min(seeds, SEEDS); seed++) {
@@ -108,13 +80,13 @@ async function* ofModels({ seeds }) {
 }
 
 /** The true reward by the share of the training that is done. */
-async function curveOf(create, settings, { sft, reward, data }, seed) {
-  const learner = await create({ ...settings, seed, model: sft, ...(settings === offline ? { data } : { reward }) });
+async function curveOf(create, settings, start, seed) {
+  const learner = await begin(create, settings, start, seed);
   try {
     const steps = settings.steps ?? learner.steps;
     const at = new Set(Array.from({ length: POINTS + 1 }, (_, i) => Math.round((i * steps) / POINTS)));
     const curve = [];
-    const measure = async (step) => curve.push([step, (await judged(learner.policy, reward, seed)).gold]);
+    const measure = async (step) => curve.push([step, (await judged(learner.policy, start.reward, seed)).gold]);
     await measure(0);
     for (let done = false; !done; ) {
       const { step, ...rest } = await learner.next();

@@ -171,12 +171,15 @@ export async function startOf(kept, seed) {
   return { sft, reward, data, quality };
 }
 
-async function trained(create, settings, { sft, reward, data }, seed) {
-  const given = { ...settings, seed, model: sft, ...(settings === offline ? { data } : { reward }) };
-  const learner = await create(given);
+/** The learner of an algorithm, from a start. */
+const begin = (create, settings, { sft, reward, data }, seed) =>
+  create({ ...settings, seed, model: sft, ...(settings === offline ? { data } : { reward }) });
+
+async function trained(create, settings, start, seed) {
+  const learner = await begin(create, settings, start, seed);
   try {
     const { seconds } = await timed(() => learnAll(learner));
-    return { ...(await judged(learner.policy, reward, seed)), seconds };
+    return { ...(await judged(learner.policy, start.reward, seed)), seconds };
   } finally {
     learner[Symbol.dispose]();
   }
@@ -228,4 +231,4 @@ async function bestOfMany(create, settings, { sft, reward }, seed) {
   }
 }
 
-export { judged, world };
+export { algorithms, begin, judged, world };

@@ -5,6 +5,13 @@ import { join } from 'node:path';
 
 export const mean = (values) => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
 
+/** The objects of a file of JSON lines. */
+export const readLines = (path) =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+
 /** A learner's last step. */
 export async function learnAll(learner) {
   for (;;) {
@@ -29,8 +36,8 @@ export function keptResults(file, own = process.env.HEED_BENCH_FOLDER) {
   const folder = own ?? mkdtempSync(join(tmpdir(), 'heed-bench-'));
   mkdirSync(folder, { recursive: true });
   const path = join(folder, file);
-  const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n').filter(Boolean) : [];
-  const known = new Map(lines.map((line) => [JSON.stringify(JSON.parse(line).key), JSON.parse(line)]));
+  const lines = existsSync(path) ? readLines(path) : [];
+  const known = new Map(lines.map((line) => [JSON.stringify(line.key), line]));
   return {
     folder,
     async result(key, measure) {

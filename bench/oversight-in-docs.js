@@ -2,14 +2,13 @@
  * The figures of bench/results/oversight.jsonl that docs/explanation/what-it-does-not-solve.md shows (see rates-in-docs.js),
  * and its picture. test/rates.test.ts compares or writes them.
  */
-import { readFileSync } from 'node:fs';
 import { curves } from './curves.js';
+import { mean, readLines } from './kept.js';
 
 /** The share of right judgments and of held-out pairs that the reward model gets right: by trial, over seeds. */
 export function readOversight(path) {
   const trials = new Map();
-  for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
-    const { key, judgments, reward, learned, tested } = JSON.parse(line);
+  for (const { key, judgments, reward, learned, tested } of readLines(path)) {
     const { seed: _, ...trial } = key;
     const name = JSON.stringify(trial);
     const found = trials.get(name) ?? { ...trial, judgments: [], reward: [], learned, tested };
@@ -20,7 +19,6 @@ export function readOversight(path) {
   return [...trials.values()];
 }
 
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 /** Mean of values over seeds with its 95 % interval, in %. */
 function estimate(values) {
   const middle = mean(values);

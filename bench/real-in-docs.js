@@ -2,8 +2,8 @@
  * The figures of bench/results/real.jsonl that docs/explanation/results.md shows, between `<!-- rates: real … -->` and
  * `<!-- end -->` (see rates-in-docs.js, and test/rates.test.ts, which compares or writes them).
  */
-import { readFileSync } from 'node:fs';
 import { curves } from './curves.js';
+import { readLines } from './kept.js';
 
 const RESAMPLES = 2000;
 
@@ -47,8 +47,7 @@ export function intervalOver(groups, value = ({ accuracy }) => accuracy) {
 /** Results by trial: the groups of all folds. */
 export function readReal(path) {
   const trials = new Map();
-  for (const line of readFileSync(path, 'utf8').split('\n').filter(Boolean)) {
-    const { key, ...result } = JSON.parse(line);
+  for (const { key, ...result } of readLines(path)) {
     const { fold, ...trial } = key;
     const name = JSON.stringify(trial);
     const found = trials.get(name) ?? { ...trial, folds: [], groups: [], seconds: 0, most: 0 };
@@ -139,13 +138,6 @@ export function realCurve(trials) {
     lines,
   });
 }
-
-/** Results of policies, as bench/real-policies.js keeps them. */
-export const readPolicies = (path) =>
-  readFileSync(path, 'utf8')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line));
 
 /** What each mark of policies stands for. */
 export function policyFigures(results) {

@@ -5,13 +5,15 @@ import { expect, it } from 'vitest';
 // @ts-expect-error the benches are JavaScript
 import { algorithmCurve, pictures, readAlgorithms } from '../bench/algorithms-in-docs.js';
 // @ts-expect-error the benches are JavaScript
+import { readLines } from '../bench/kept.js';
+// @ts-expect-error the benches are JavaScript
 import { oversightCurve, oversightFigures, readOversight } from '../bench/oversight-in-docs.js';
 // @ts-expect-error the benches are JavaScript
 import { readResults } from '../bench/rates.js';
 // @ts-expect-error the benches are JavaScript
 import { figuresOf, withFigures } from '../bench/rates-in-docs.js';
 // @ts-expect-error the benches are JavaScript
-import { policyFigures, readPolicies, readReal, realCurve, realFigures } from '../bench/real-in-docs.js';
+import { policyFigures, readReal, realCurve, realFigures } from '../bench/real-in-docs.js';
 // @ts-expect-error the benches are JavaScript
 import { strangers } from '../bench/strangers/list.js';
 import { learnOptions } from '../src/control/index.ts';
@@ -27,7 +29,7 @@ const heed = { learnOptions, rlOptions, steady, unfamiliarImages, wilson };
 const results = readResults(fileURLToPath(new URL('bench/results/rates.jsonl', root)));
 const realTrials = readReal(fileURLToPath(new URL('bench/results/real.jsonl', root)));
 const real = realFigures(realTrials);
-const policies = policyFigures(readPolicies(fileURLToPath(new URL('bench/results/real-policies.jsonl', root))));
+const policies = policyFigures(readLines(fileURLToPath(new URL('bench/results/real-policies.jsonl', root))));
 const oversightTrials = readOversight(fileURLToPath(new URL('bench/results/oversight.jsonl', root)));
 const oversight = oversightFigures(oversightTrials);
 const algorithmTrials = readAlgorithms(fileURLToPath(new URL('bench/results/algorithms.jsonl', root)));
