@@ -30,7 +30,7 @@ interface StoredSize {
   stored: (weights: StoredWeights, config: DecoderConfig) => number | undefined;
 }
 
-/** Sizes that the shapes of tensors say. The number of heads is none of them: their maps are as wide with more, narrower ones. */
+/** Sizes that the shapes of tensors say. They do not say the number of heads: more, narrower ones have maps as wide. */
 const SIZES: readonly StoredSize[] = [
   {
     field: 'hidden_size',
@@ -63,8 +63,8 @@ const SIZES: readonly StoredSize[] = [
 ];
 
 /**
- * How many layers the file has, if more than the config says: each further one has the tensors of another. One that has
- * not is none, such as a layer that predicts tokens further ahead. That layers are missing is an error elsewhere.
+ * How many layers the file has, if more than the config says. A further one counts if it has the tensors of another: a
+ * layer that predicts tokens further ahead has not. Missing layers are an error elsewhere.
  */
 function layersOf({ layout, shapes }: StoredWeights, { layers: said, heads }: DecoderConfig): number {
   const any = storedModule(layout, 'model.layers.0.any', heads).name;
@@ -82,7 +82,8 @@ function layersOf({ layout, shapes }: StoredWeights, { layers: said, heads }: De
 }
 
 /**
- * The content of config.json as the weights have it: sizes, whether the output layer is the embedding, and which linear maps have a bias. `onNotice` receives a sentence for each correction.
+ * The content of config.json as the weights have it: sizes, whether the output layer is the embedding, and which linear
+ * maps have a bias. `onNotice` receives a sentence for each correction.
  *
  * @throws HeedError if the embedding and the output layer are for different numbers of tokens.
  */
