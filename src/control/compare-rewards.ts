@@ -26,7 +26,7 @@ import { clipsOf } from './clips.ts';
 import { pearson, spearman } from './correlation.ts';
 import { type Continuations, epicDistance, type Steps } from './epic.ts';
 import { loadReward } from './load-reward.ts';
-import { scoresOf, sumOf } from './reward/clip-scores.ts';
+import { stepScores, sumOf } from './reward/clip-scores.ts';
 import { createExperience, type Segment } from './segments.ts';
 
 /** Options of `compareRewards`. */
@@ -84,7 +84,7 @@ export async function compareRewards({
   const both = rewards.map((reward) => onStack(reward, source)) as [LearnedStepReward, LearnedStepReward];
   const { steps, segments } = await play(source, options);
   const scores = both.map((reward) => reward.scoreAll(steps));
-  const returns = both.map((reward) => scoresOf(reward, segments).map(sumOf));
+  const returns = both.map((reward) => stepScores(reward, segments).map(sumOf));
   const draw = random(options.seed, 'epic');
   const size = sizeOf(source.observationSpace);
   const some = chosen(steps, draw, EPIC_STEPS, size);

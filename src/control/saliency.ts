@@ -3,7 +3,7 @@ import { percent } from '../percent.ts';
 import type { LearnedStepReward } from '../rl/agent.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
 import type { Report } from '../run/report.ts';
-import { byClip, scoredSteps, scoresOf, sumOf } from './reward/clip-scores.ts';
+import { byClip, scoredSteps, stepScores, sumOf } from './reward/clip-scores.ts';
 import type { LearnRewardMetrics } from './reward/cross-validation.ts';
 import type { FitComparison } from './reward/fit.ts';
 import type { Segment } from './segments.ts';
@@ -91,7 +91,7 @@ export function rewardPage(
 /** The decided comparison that the reward orders most surely as it was judged, and the one most surely the other way. */
 function extremes(reward: LearnedStepReward, comparisons: readonly FitComparison[]) {
   const clips = comparisons.flatMap(({ segments }) => segments);
-  const returns = scoresOf(reward, clips).map(sumOf);
+  const returns = stepScores(reward, clips).map(sumOf);
   const margins = comparisons.flatMap(({ choice: [p, q] }, number) =>
     p === q ? [] : [{ number, margin: (returns[2 * number] - returns[2 * number + 1]) * Math.sign(p - q) }],
   );

@@ -27,7 +27,7 @@ export function byClip(clips: readonly Segment[], values: Float32Array): Float32
 }
 
 /** The reward of each step of each clip. */
-export const scoresOf = (reward: LearnedStepReward, clips: readonly Segment[]): Float32Array[] =>
+export const stepScores = (reward: LearnedStepReward, clips: readonly Segment[]): Float32Array[] =>
   byClip(clips, reward.scoreAll(scoredSteps(clips)));
 
 /** The sum of a clip's rewards. */
