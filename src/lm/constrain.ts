@@ -33,6 +33,10 @@ interface KnownMask {
 const ANY_CHARACTER = 0x61;
 /** Bytes of the longest way to an end that is looked for. */
 const LONGEST_WAY = 50_000;
+/** Work for what may follow one place (see `withinWork`): more would hold others up for seconds. */
+const MOST_LOOKED_AT = 3_000_000;
+/** Work for one way to an end: as long as `LONGEST_WAY` where there are few alternatives. */
+const MOST_WALKED = 40_000_000;
 /** Most masks that are kept. */
 const MASKS = 512;
 
@@ -53,7 +57,9 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
   const plain = new Map<number, TokenMask>();
   const masks = new Map<GrammarState, KnownMask>();
   const tokensTo = createShortest(all);
-  const canEnd = (state: GrammarState, left: number) => tokensTo(state) <= left;
+  const longestToken = all.depth.reduce((most, depth) => Math.max(most, depth + 1), 0);
+  // a way is only walked where the longest of tokens could end it
+  const canEnd = (state: GrammarState, left: number) => state.least <= left * longestToken && tokensTo(state) <= left;
 
   /** The plain tokens with as many characters as a test accepts. */
   const plainMask = (fits: (characters: number) => boolean): TokenMask => {
@@ -76,12 +82,12 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
       most = Math.max(most, least);
       return true;
     };
-    withinWork(() => allow(free === undefined ? all : notPlain, state, mask, see));
+    withinWork(MOST_LOOKED_AT, () => allow(free === undefined ? all : notPlain, state, mask, see));
     return { mask, most };
   };
   /** What the grammar allows, without tokens after which `left` are not enough to end the text. */
   const closingMask = (state: GrammarState, left: number): TokenMask =>
-    withinWork(() => {
+    withinWork(MOST_LOOKED_AT, () => {
       const { free } = state;
       const after: (GrammarState | undefined)[] = [state];
       for (let i = 0; i < Math.min(free ?? 0, longest); i++) after.push(after[i]?.next(ANY_CHARACTER));
@@ -205,12 +211,15 @@ function createShortest({ byte, end, first }: TokenTree): (state: GrammarState) 
     if (known !== undefined) return known;
     const states = [state];
     const way: number[] = [];
-    for (let at = state; at.least > 0; states.push(at)) {
-      const step = at.least <= LONGEST_WAY ? stepFrom(at) : 256;
-      if (step === 256) return Number.POSITIVE_INFINITY;
-      way.push(step);
-      at = at.next(step)!;
-    }
+    withinWork(MOST_WALKED, () => {
+      for (let at = state; at.least > 0; states.push(at)) {
+        const step = at.least <= LONGEST_WAY ? stepFrom(at) : 256;
+        if (step === 256) return;
+        way.push(step);
+        at = at.next(step)!;
+      }
+    });
+    if (states.at(-1)!.least > 0) return Number.POSITIVE_INFINITY;
     const left = new Array<number>(states.length).fill(0);
     for (let i = way.length - 1; i >= 0; i--) {
       left[i] = counts.get(states[i]) ?? fewest(way, i, left);

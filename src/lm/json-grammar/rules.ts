@@ -72,29 +72,34 @@ export function measure(references: readonly Reference[]): void {
   }
 }
 
-/** Nodes that are looked at for what may follow one place: more would hold others up for seconds. */
-const MOST_WORK = 3_000_000;
+/** What a node that is made costs beside one that is looked at: time, and about a kilobyte. */
+const NODE_WORK = 100;
 let left = Number.POSITIVE_INFINITY;
-/** Bounds what is looked at for one place. `compute` throws a HeedError beyond. */
-export function withinWork<T>(compute: () => T): T {
-  left = MOST_WORK;
+/** Bounds the nodes that are looked at and made. `compute` throws a HeedError beyond. */
+export function withinWork<T>(most: number, compute: () => T): T {
+  const outside = left;
+  left = most;
   try {
     return compute();
   } finally {
-    left = Number.POSITIVE_INFINITY;
+    left = outside;
   }
+}
+
+function spend(work: number): void {
+  left -= work;
+  if (left >= 0) return;
+  throw new HeedError('The format has too many alternatives at one place: use fewer, or a shorter schema.');
 }
 
 /** States that a grammar may have: some hundred MB. */
 const MOST_STATES = 300_000;
 
 let nodes = 0;
-const node = (on: (byte: number) => readonly Node[], least: number, free?: number): Node => ({
-  id: nodes++,
-  on,
-  least,
-  free,
-});
+function node(on: (byte: number) => readonly Node[], least: number, free?: number): Node {
+  spend(NODE_WORK);
+  return { id: nodes++, on, least, free };
+}
 const end = node(() => [], 0);
 
 /** What `then` returns, made once. `least`: bytes that it takes at least. */
@@ -131,10 +136,7 @@ function stateOf(all: readonly Node[], states: Map<string, GrammarState>): Gramm
     next(byte) {
       const known = steps?.[byte];
       if (known !== undefined) return known ?? undefined;
-      left -= set.length;
-      if (left < 0) {
-        throw new HeedError('The format has too many alternatives at one place: use fewer, or a shorter schema.');
-      }
+      spend(set.length);
       const after = set.flatMap((one) => one.on(byte));
       const next = after.length === 0 ? undefined : stateOf(after, states);
       steps ??= new Array(256);
