@@ -8,7 +8,8 @@ import { ApiError } from './errors.ts';
 export type Refused = Readonly<Record<string, string>>;
 
 /**
- * The request's body. A parameter that is null counts as absent.
+ * The request's body. An optional parameter that is null counts as absent, also inside of objects and lists: many clients
+ * write all fields that they know.
  *
  * @throws ApiError 400 that names the first parameter that is wrong, unknown or not supported.
  */
@@ -39,7 +40,7 @@ export function parseBody<S extends z.ZodType>(schema: S, value: unknown, refuse
       code: 'unsupported_parameter',
     });
   }
-  const { success, data, error } = schema.safeParse(given);
+  const { success, data, error } = schema.safeParse(withoutNulls(schema, given));
   if (success) return data;
   const issue = innermost(error.issues[0]);
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined;
@@ -50,6 +51,43 @@ export function parseBody<S extends z.ZodType>(schema: S, value: unknown, refuse
     param: param || undefined,
     code: unknown === undefined ? 'invalid_value' : 'unknown_parameter',
   });
+}
+
+/** A value without the nulls of fields that may be left out and may not be null. */
+function withoutNulls(schema: z.core.$ZodType, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  switch (def.type) {
+    case 'optional':
+    case 'nullable':
+    case 'default':
+      return withoutNulls(def.innerType, value);
+    case 'pipe':
+      return withoutNulls(def.in, value);
+    case 'array':
+      return Array.isArray(value) ? value.map((one) => withoutNulls(def.element, one)) : value;
+    case 'union':
+      return def.options.reduce<unknown>((rest, option) => withoutNulls(option, rest), value);
+    case 'object':
+      return Array.isArray(value) ? value : fieldsWithoutNulls(def.shape, value);
+    default:
+      return value;
+  }
+}
+
+function fieldsWithoutNulls(shape: z.core.$ZodShape, value: object): object {
+  const fields = Object.entries(value);
+  const accepts = (name: string, field: unknown) => z.safeParse(shape[name], field).success;
+  const isAnotherKind = fields.some(
+    ([name, field]) => shape[name]?._zod.def.type === 'literal' && field !== null && !accepts(name, field),
+  );
+  if (isAnotherKind) return value;
+  const isAbsent = ([name, field]: [string, unknown]) =>
+    field === null && Object.hasOwn(shape, name) && accepts(name, undefined) && !accepts(name, null);
+  const kept = fields.filter((field) => !isAbsent(field));
+  return Object.fromEntries(
+    kept.map(([name, field]) => [name, Object.hasOwn(shape, name) ? withoutNulls(shape[name], field) : field]),
+  );
 }
 
 /** Of a union without a message of its own, what is wrong with the alternative that fits the furthest. */

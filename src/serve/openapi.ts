@@ -28,13 +28,28 @@ export function openApi(routes: readonly RouterRoute[]): object {
   };
 }
 
-/** To readBody, a field of a body that is null counts as one that is left out. */
+/** To readBody, an optional field of a body that is null counts as one that is left out. */
 function withNulls(paths: Record<string, Record<string, object>>): typeof paths {
   for (const route of Object.values(paths).flatMap(Object.values)) {
-    const { properties = {}, required = [] } = route.requestBody?.content['application/json']?.schema ?? {};
-    for (const [name, schema] of Object.entries(properties)) {
-      if (!required.includes(name)) properties[name] = { anyOf: [schema, { type: 'null' }] };
-    }
+    addNulls(route.requestBody?.content['application/json']?.schema ?? {});
   }
   return paths;
+}
+
+function addNulls({ properties = {}, required = [], items, anyOf = [], oneOf = [] }: JsonSchema): void {
+  const inside = [...Object.values(properties), ...(items ? [items] : []), ...anyOf, ...oneOf];
+  for (const part of inside) addNulls(part);
+  for (const [name, schema] of Object.entries(properties)) {
+    if (!required.includes(name)) properties[name] = { anyOf: [schema, { type: 'null' }] };
+  }
+}
+
+/** What is read of a JSON Schema. */
+interface JsonSchema {
+  properties?: Record<string, JsonSchema>;
+  required?: string[];
+  items?: JsonSchema;
+  anyOf?: JsonSchema[];
+  oneOf?: JsonSchema[];
+  type?: string;
 }

@@ -305,6 +305,39 @@ it('names what is wrong, and what to use instead', async () => {
   expect((await fetch(`${server.url}/chat/completions`, { method: 'POST', body: '{' })).status).toBe(400);
 });
 
+it('takes null for any parameter that may be left out', async () => {
+  const color = { type: 'object', properties: { red: { enum: [1] } }, required: ['red'] };
+  const add = { name: 'add', description: null, parameters: null, strict: null };
+  const body = {
+    ...brief,
+    messages: [{ role: 'user', content: 'Hi', name: null }],
+    user: null,
+    stream_options: null,
+    tools: [{ type: 'function', function: add }],
+    tool_choice: 'none',
+    response_format: {
+      type: 'json_schema',
+      json_schema: { name: 'color', schema: { ...color, title: null }, description: null, strict: null },
+    },
+  };
+  const { choices } = await client.chat.completions.create(body as never);
+  expect(choices[0].message.content).toMatch(/^\s*\{\s*"red"/);
+  const stream = await client.chat.completions.create({
+    ...brief,
+    stream: true,
+    stream_options: { include_usage: null, include_obfuscation: null },
+  } as never);
+  let events = 0;
+  for await (const _ of stream as unknown as AsyncIterable<unknown>) events++;
+  expect(events).toBeGreaterThan(0);
+  const job = { model: 'tiny', training_file: 'gone', method: { type: 'dpo', dpo: { hyperparameters: null } } };
+  await expect(client.fineTuning.jobs.create(job as never)).rejects.toMatchObject({ param: 'training_file' });
+  const wrong = { ...body, response_format: { type: 'json_schema', json_schema: { name: null, schema: color } } };
+  await expect(client.chat.completions.create(wrong as never)).rejects.toMatchObject({
+    param: 'response_format.json_schema.name',
+  });
+});
+
 it('answers no request with a 500, whatever is in it', async () => {
   const valid = {
     model: 'tiny',
