@@ -185,8 +185,8 @@ it('a file far larger than the memory given is read row by row', () => {
   let rows = 0;
   for (let bytes = 0; bytes < megabytes * 1e6; ) {
     let part = '';
-    for (let i = 0; i < 2000; i++)
-      part += `${JSON.stringify({ prompt: `row ${rows++} `.repeat(20), completion: 'b' })}\n`;
+    for (let i = 0; i < 200; i++)
+      part += `${JSON.stringify({ prompt: `row ${rows++} `.repeat(200), completion: 'b' })}\n`;
     bytes += writeSync(out, part);
   }
   closeSync(out);
