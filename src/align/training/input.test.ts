@@ -1,12 +1,13 @@
 /** What a training does to a model that is passed in, besides learning. */
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
+import { Disposables } from '../../disposables.ts';
 import type { TemplateOptions } from '../../lm/built-in-templates.ts';
 import { chatText } from '../../lm/chat-template.ts';
 import { loadModel } from '../../lm/model.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { createSft } from '../supervised/sft.ts';
-import { templatedTokenizer } from './input.ts';
+import { openTemplated, templatedTokenizer } from './input.ts';
 
 const tiny = fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url));
 
@@ -30,4 +31,17 @@ it('keeps the date that a chat template writes among the options', () => {
   const plain: TemplateOptions = {};
   templatedTokenizer(tokenizer, plain, {});
   expect(plain).toEqual({});
+});
+
+it('says where no data is given to a model that did not come with heed, unless something else is learned from', async () => {
+  const noticesOf = async (options: Omit<Parameters<typeof openTemplated>[0], 'model'>, model = tiny) => {
+    const notices: string[] = [];
+    using scope = new Disposables();
+    await openTemplated({ model, ...options }, { onNotice: (text) => notices.push(text) }, scope);
+    return notices;
+  };
+  expect(await noticesOf({})).toEqual([expect.stringContaining('no --data is given')]);
+  expect(await noticesOf({ data: 'rows.jsonl' })).toEqual([]);
+  expect(await noticesOf({ env: './guess.js' })).toEqual([]);
+  expect(await noticesOf({}, 'reviews-base')).toEqual([]);
 });

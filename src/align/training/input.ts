@@ -4,6 +4,7 @@
  * options alone.
  */
 
+import { basename } from 'pathe';
 import { z } from 'zod';
 import { type DatasetOptions, readDataset } from '../../data/dataset.ts';
 import {
@@ -25,6 +26,7 @@ import { resolveDataset } from '../../lm/hub.ts';
 import {
   checkNotDisposed,
   endsWithTurn,
+  isEmbedded,
   type LoadOptions,
   loadModel,
   type Model,
@@ -282,6 +284,16 @@ export function templatedTokenizer(plain: Tokenizer, options: TemplateOptions, l
   return withChatTemplate(plain, options, live.onNotice);
 }
 
+/** Options of a training whose model is opened, and what may say what it learns from. */
+interface ModelOptions extends TemplateOptions {
+  model: string;
+  precision?: PrecisionChoice;
+  data?: string;
+  env?: string;
+  agent?: string;
+  tasks?: string;
+}
+
 /**
  * The model of an input, which from then on uses the chat template that the options name, or else its own; a model
  * without one adopts `plain` (see `withChatTemplate`). During the training it computes with the precision of the
@@ -289,12 +301,12 @@ export function templatedTokenizer(plain: Tokenizer, options: TemplateOptions, l
  *
  * @throws HeedError when the model cannot be loaded, the template does not exist, or the machine lacks the precision.
  */
-export const openTemplated = async (
-  options: TemplateOptions & { model: string; precision?: PrecisionChoice },
-  live: Live,
-  scope: Disposables,
-): Promise<Model> => {
+export const openTemplated = async (options: ModelOptions, live: Live, scope: Disposables): Promise<Model> => {
   const opened = await openModel('model', options.model, live, scope);
+  const { data, env, agent, tasks } = options;
+  if ([data, env, agent, tasks].every((source) => source === undefined) && !isEmbedded(basename(options.model))) {
+    live.onNotice?.('no --data is given: learning from reviews of places, the small world that comes with heed');
+  }
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened, live.onNotice));
   await breathe(); // before what is compiled for it
