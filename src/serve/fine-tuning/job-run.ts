@@ -19,7 +19,7 @@ import {
   type JobEnding,
   type JobTrainer,
   startTrainer,
-} from './train.ts';
+} from './training-process.ts';
 
 /** One run of a job: from its start, or from its last checkpoint. */
 export class JobRun {

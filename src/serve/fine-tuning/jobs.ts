@@ -16,7 +16,7 @@ import { type NewJob, newJobRow } from './new-job.ts';
 import { type JobRecords, openRecords } from './records.ts';
 import { keepResults } from './results.ts';
 import type { JobRow, JobStatus } from './table.ts';
-import type { JobEnding } from './train.ts';
+import type { JobEnding } from './training-process.ts';
 
 /** How jobs run: see serveSchema. */
 export type JobOptions = Pick<ServeSettings, 'runs' | 'jobs' | 'memory' | 'checkpointSeconds'>;

@@ -12,7 +12,7 @@ import { carried, revived } from '../../error.ts';
 import { writeReport } from '../../run/report.ts';
 import { createRun, openRun } from '../../run/run.ts';
 import { byName } from '../../run/training-record.ts';
-import type { ChildJob, FromChild, ToChild } from './train.ts';
+import type { ChildJob, FromChild, ToChild } from './training-process.ts';
 
 const trainings = byName([sft, dpo, grpo]);
 
