@@ -463,6 +463,10 @@ describe('resolveModel', () => {
     writeFileSync(file, '');
     expect((await failure(resolveModel(file))).message).toContain('is a file');
     expect((await failure(resolveModel('./no/such'))).message).toMatch(/no folder .* OWNER\/NAME/);
+    expect((await failure(resolveModel('reviews-bse'))).hint).toBe('did you mean "reviews-base"?');
+    mkdirSync(join(cache, 'trained'));
+    const near = await failure(resolveModel(join(cache, 'traned')));
+    expect(near.hint).toBe(`did you mean "${join(cache, 'trained')}"?`);
     const misspelled = await failure(resolveModel('runs/none', options));
     expect(misspelled.message).toContain('There is no folder "runs/none", and it cannot be fetched from the Hub: ');
     expect(misspelled.hint).toContain('a folder of yours');

@@ -6,6 +6,7 @@
 
 import { HeedError } from '../error.ts';
 import { onDisk, readTextIfThere, writeFileAtomic } from '../files.ts';
+import { didYouMean } from '../nearest.ts';
 import {
   copyFileSync,
   dirname,
@@ -22,6 +23,7 @@ import {
   statSync,
   symlinkSync,
 } from '../node.ts';
+import { embeddedModels } from './embedded.ts';
 import { isGguf } from './gguf/file.ts';
 import { bytesLeft, download, type RemoteFile } from './hub/download.ts';
 import { type Hub, type HubOptions, hubFetch, notAHub, openHub, type Repo } from './hub/request.ts';
@@ -203,8 +205,15 @@ const placeNames = { model: 'folder', dataset: 'file or folder' } as const;
 
 function noPlace(text: string, type: Repo['type']): never {
   throw new HeedError(`There is no ${placeNames[type]} "${text}", and it is not a Hub name OWNER/NAME[@REVISION].`, {
-    hint: `Check the path. Relative paths start from the current folder: ${resolve('.')}`,
+    hint: meantPlace(text, type) ?? `Check the path. Relative paths start from the current folder: ${resolve('.')}`,
   });
+}
+
+/** What is there and has a similar name. */
+function meantPlace(text: string, type: Repo['type']): string | undefined {
+  const folder = dirname(text);
+  const beside = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  return didYouMean(text, [...(type === 'model' ? embeddedModels : []), ...beside]);
 }
 
 async function onHub(text: string, repo: Repo, options: PullOptions): Promise<string> {

@@ -5,6 +5,7 @@ export { encodeChat } from './chat-template.ts';
 export { type Checkpoint, loadCheckpoint, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
 export { type Constrainer, createConstrainer } from './constrain.ts';
 export type { GeneratedCompletion, GeneratedToken, SequenceOptions } from './continuous-batch.ts';
+export { embeddedModel } from './embedded.ts';
 export { exportOnnx } from './export.ts';
 export {
   createGenerator,
@@ -27,7 +28,6 @@ export { type LoraAdapter, loadAdapter, saveAdapter } from './lora.ts';
 export type { CompletionOptions, Prompt } from './model.ts';
 export {
   createModel,
-  embeddedModel,
   loadModel,
   loadOutline,
   type Model,

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
-import { createModel, embeddedModel, loadModel, saveModel } from './model.ts';
+import { embeddedModel } from './embedded.ts';
+import { createModel, loadModel, saveModel } from './model.ts';
 
 const fixture = (name: string) => fileURLToPath(new URL(`../../test/fixtures/models/${name}`, import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'heed-model-'));

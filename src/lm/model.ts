@@ -14,6 +14,7 @@ import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
 import { encodeChat, endOfTurnToken } from './chat-template.ts';
 import { type Checkpoint, loadCheckpointInParts, readShape, type SaveOptions, saveCheckpoint } from './checkpoint.ts';
+import { embeddedModel, isEmbedded } from './embedded.ts';
 import { FLOAT_DTYPES, isFloatDtype } from './floats.ts';
 import { createGenerator, type GenerateOptions, type GeneratorOptions, generateSchema } from './generate.ts';
 import { isGguf } from './gguf/file.ts';
@@ -227,13 +228,6 @@ export function checkNotDisposed({ parameters }: Pick<ModelData, 'parameters'>, 
     hint: 'load it again, or dispose of it later: a model that was declared with "using" ends with its block',
   });
 }
-
-/** Name of the tiny model that comes with heed. It writes reviews of places. */
-export const embeddedModel = 'reviews-base';
-/** Name of the embedded model that `heed serve` serves: its tokens spell every text, and it knows JSON and tools. */
-export const embeddedChatModel = 'reviews-chat';
-/** Whether a name is that of a model that comes with heed. */
-export const isEmbedded = (name: string): boolean => name === embeddedModel || name === embeddedChatModel;
 
 const GENERATION = 'generation_config.json';
 

@@ -8,9 +8,10 @@ import { drawCompletions } from '../align/policies/rollouts.ts';
 import type { Completion } from '../align/reward-functions/reward-function.ts';
 import { openSource } from '../align/training/input.ts';
 import { usualWorld } from '../align/world/worlds.ts';
+import { embeddedModel } from '../lm/embedded.ts';
 import { createGenerator } from '../lm/generate.ts';
 import type { PullOptions } from '../lm/hub.ts';
-import { embeddedModel, loadModel } from '../lm/model.ts';
+import { loadModel } from '../lm/model.ts';
 import { type Recipe, resolvedSettings } from './recipe.ts';
 import { trainings } from './trainings.ts';
 

@@ -9,8 +9,8 @@ import { trainerNames } from '../cluster/trainers/trainer.ts';
 import { faultsOf } from '../cluster/trainers/translate.ts';
 import { DEEPEST, isDeeper } from '../depth.ts';
 import { HeedError } from '../error.ts';
+import { isEmbedded } from '../lm/embedded.ts';
 import { hubName } from '../lm/hub.ts';
-import { embeddedModel } from '../lm/model.ts';
 import { faultsIn, isSettings, numberFrom, optionalText, optionsJson, wholeNumber } from '../options.ts';
 import type { TrainingRecord } from '../run/training-record.ts';
 import { trainings } from './trainings.ts';
@@ -187,7 +187,7 @@ function checked({ check }: TrainingRecord, settings: Record<string, unknown>): 
 /** Models and data that do not exist and cannot be on the Hub. */
 function missing(settings: Record<string, unknown>, within = 'settings'): string[] {
   return leavesOf(settings).flatMap(([field, text]) => {
-    const named = /(^|\.)(model|reference|data)$/.test(field) && !/[@*,]/.test(text) && text !== embeddedModel;
+    const named = /(^|\.)(model|reference|data)$/.test(field) && !/[@*,]/.test(text) && !isEmbedded(text);
     if (!named || existsSync(text)) return [];
     try {
       hubName(text);

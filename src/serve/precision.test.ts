@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import type { PrecisionChoice } from '../engine/precision.ts';
 import { runtime } from '../engine/runtime/current.ts';
-import { embeddedModel } from '../lm/index.ts';
+import { embeddedModel } from '../lm/embedded.ts';
 import { loadModel } from '../lm/model.ts';
 import { serve } from './serve.ts';
 

@@ -1,6 +1,6 @@
 /** Options of the training of a reward model, and of its data. */
 import { z } from 'zod';
-import { embeddedModel } from '../../lm/model.ts';
+import { embeddedModel } from '../../lm/embedded.ts';
 import { numberFrom, optionalText, positive, share, wholeNumber } from '../../options.ts';
 import { pairTruncations } from '../examples/pairs.ts';
 import { languageTrainingSchema } from '../training/options.ts';

@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
+import { embeddedModel } from '../../lm/embedded.ts';
 import { SCORE } from '../../lm/layout.ts';
-import { embeddedModel, loadModel } from '../../lm/model.ts';
+import { loadModel } from '../../lm/model.ts';
 import { random } from '../../random.ts';
 import { judgeReward } from '../rewards/judge-reward.ts';
 import { reviewComparisons } from '../world/comparisons.ts';

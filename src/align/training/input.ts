@@ -22,11 +22,11 @@ import type { Precision } from '../../engine/dtype.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
 import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
+import { isEmbedded } from '../../lm/embedded.ts';
 import { resolveDataset } from '../../lm/hub.ts';
 import {
   checkNotDisposed,
   endsWithTurn,
-  isEmbedded,
   type LoadOptions,
   loadModel,
   type Model,

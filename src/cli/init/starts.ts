@@ -1,6 +1,6 @@
 /** What `heed init` writes for each kind of task, and what to type next. Everything runs as it is written. */
 import { usualWorld } from '../../align/world/worlds.ts';
-import { embeddedModel } from '../../lm/model.ts';
+import { embeddedModel } from '../../lm/embedded.ts';
 import type { RecipeInput } from '../../pipeline/recipe.ts';
 
 /** The answers to the questions. */
