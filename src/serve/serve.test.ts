@@ -305,6 +305,12 @@ it('names what is wrong, and what to use instead', async () => {
   expect((await fetch(`${server.url}/chat/completions`, { method: 'POST', body: '{' })).status).toBe(400);
 });
 
+it('takes best_of where it says what n does', async () => {
+  const request = { model: 'tiny', prompt: 'a', max_tokens: 2, n: 2 };
+  expect((await client.completions.create({ ...request, best_of: 2 })).choices).toHaveLength(2);
+  await expect(client.completions.create({ ...request, best_of: 3 })).rejects.toMatchObject({ param: 'best_of' });
+});
+
 it('takes null for any parameter that may be left out', async () => {
   const color = { type: 'object', properties: { red: { enum: [1] } }, required: ['red'] };
   const add = { name: 'add', description: null, parameters: null, strict: null };

@@ -143,34 +143,39 @@ export const refusedInChat: Refused = {
 const ids = z.array(z.number().int().min(0)).min(1);
 
 /** The body of POST /v1/completions. */
-export const textRequestSchema = z.strictObject({
-  ...sharedShape,
-  prompt: z
-    .union(
-      [z.string(), z.array(z.string()).min(1).max(128), ids, z.array(ids).min(1).max(128)],
-      'expected a text, ids of tokens, or a list of either',
-    )
-    .describe('what the model continues'),
-  max_tokens: z
-    .number()
-    .int()
-    .min(0)
-    .default(16)
-    .describe('maximum number of tokens of a choice; 0, with echo: only the prompt'),
-  logprobs: z
-    .number()
-    .int()
-    .min(0)
-    .max(2 ** 20)
-    .optional()
-    .describe('return log-probabilities, and this many likeliest tokens, with echo those of the prompt too'),
-  return_tokens_as_token_ids: z
-    .boolean()
-    .default(false)
-    .describe('in logprobs, write tokens as "token_id:ID", which tells all apart (as vLLM)'),
-  echo: z.boolean().default(false).describe('return the prompt before the completion'),
-  best_of: z.literal(1, 'is not supported: use n').optional().describe('use n'),
-});
+export const textRequestSchema = z
+  .strictObject({
+    ...sharedShape,
+    prompt: z
+      .union(
+        [z.string(), z.array(z.string()).min(1).max(128), ids, z.array(ids).min(1).max(128)],
+        'expected a text, ids of tokens, or a list of either',
+      )
+      .describe('what the model continues'),
+    max_tokens: z
+      .number()
+      .int()
+      .min(0)
+      .default(16)
+      .describe('maximum number of tokens of a choice; 0, with echo: only the prompt'),
+    logprobs: z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 20)
+      .optional()
+      .describe('return log-probabilities, and this many likeliest tokens, with echo those of the prompt too'),
+    return_tokens_as_token_ids: z
+      .boolean()
+      .default(false)
+      .describe('in logprobs, write tokens as "token_id:ID", which tells all apart (as vLLM)'),
+    echo: z.boolean().default(false).describe('return the prompt before the completion'),
+    best_of: tokenCount.optional().describe('the same as n, or left out'),
+  })
+  .refine(({ best_of, n }) => best_of === undefined || best_of === n, {
+    path: ['best_of'],
+    error: 'is not supported beyond n: draw n, and choose yourself',
+  });
 /** Checked parameters of a text completion. */
 export type TextRequest = z.output<typeof textRequestSchema>;
 
