@@ -152,7 +152,7 @@ export function policyFigures(results) {
         ['Method', 'Learned', 'Wins, %', 'Wins at matched length, %', 'KL, nats', 'Words (before)', 'CPU minutes'],
         results.map(({ key, wins, interval: [low, high], even, kl, words, seconds }) => [
           key.method,
-          key.pairs ? `${key.pairs.toLocaleString('en')} comparisons` : `${key.steps} steps of 32 completions`,
+          learnedFrom(key),
           `${percent(wins)} (${percent(low)} to ${percent(high)})`,
           `${percent(even.wins)} of ${even.pairs} pairs`,
           kl.toFixed(1),
@@ -167,6 +167,11 @@ export function policyFigures(results) {
         one(method.join(' ')).shown.map(({ prompt, before, policy }) => [textOf(prompt), before, policy].map(asCell)),
       ),
   };
+}
+
+function learnedFrom({ pairs, steps }) {
+  if (pairs) return `${pairs.toLocaleString('en')} comparisons`;
+  return steps ? `${steps} steps of 32 completions` : 'nothing';
 }
 
 const textOf = (prompt) => (typeof prompt === 'string' ? prompt : prompt.at(-1).content);

@@ -1,8 +1,8 @@
 /**
  * Policies from SmolLM2-135M on writing arguments. The comparisons of eight debates teach them, by themselves (DPO, KTO) or
- * by a reward model (online DPO, GRPO, PPO). A reward model of the four other debates judges what they write on those
- * debates, beside the completions of the model before. Both reward models are heads that leave length out. Results are
- * kept in real-policies.jsonl, with some completions.
+ * by a reward model (online DPO, GRPO, PPO). Beside them is the model before, at lower temperatures. A reward model of the
+ * four other debates judges what they write on those debates, beside the completions of the model before. Both reward
+ * models are heads that leave length out. Results are kept in real-policies.jsonl, with some completions.
  *
  * HEED_BENCH_METHODS names methods, separated by ;. HEED_BENCH_STEPS and HEED_BENCH_PAIRS are how much each learns: by
  * default 40 steps of 32 completions, or 1,000 comparisons.
@@ -39,7 +39,22 @@ const onReward =
     const data = Array.from({ length: Math.ceil((32 * steps) / prompts.length) }, () => prompts).flat();
     return verb({ model, data, reward, steps, maxTokens, maxKl: 10, lora: { rank: 16 }, ...settings });
   };
+/**
+ * The model before, as it writes at another temperature: its logits are the final norm times the embedding. Learning makes
+ * a policy surer of what it writes, too, and this is what that alone is worth.
+ */
+const atTemperature =
+  (temperature) =>
+  ({ model }) => {
+    const { data } = model.parameters.values['model.norm.weight'];
+    data.forEach((weight, i) => {
+      data[i] = weight / temperature;
+    });
+    return { model };
+  };
 const METHODS = {
+  'temperature 0.7': atTemperature(0.7),
+  'temperature 0.5': atTemperature(0.5),
   DPO: onPairs(dpo),
   KTO: onPairs(kto),
   'online DPO': onReward(onlineDpo),
@@ -63,7 +78,7 @@ export async function* policies() {
   const chosen = process.env.HEED_BENCH_METHODS?.split(';');
   for (const method of Object.keys(METHODS)) {
     if (chosen && !chosen.includes(method)) continue;
-    const learned = ['DPO', 'KTO'].includes(method) ? { pairs } : { steps };
+    const learned = learnedBy(method);
     const measure = async () => trained(method, await ready());
     const { wins, even, kl, words, judge, taught } = await kept.result({ method, ...learned }, () => timed(measure));
     yield {
@@ -72,6 +87,12 @@ export async function* policies() {
       note: `KL ${kl.toFixed(1)} nats, ${words.policy.toFixed(0)} words (before: ${words.before.toFixed(0)}), judge ${signed(judge)}, reward ${signed(taught)}`,
     };
   }
+}
+
+/** How much a method learns. */
+function learnedBy(method) {
+  if (method.startsWith('temperature')) return {};
+  return ['DPO', 'KTO'].includes(method) ? { pairs } : { steps };
 }
 
 const percent = (share) => (100 * share).toFixed(1);
