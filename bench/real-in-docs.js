@@ -160,6 +160,7 @@ export function policyFigures(results) {
           (seconds / 60).toFixed(0),
         ]),
       ),
+    even: (...method) => `${percent(one(method.join(' ')).even.wins)} %`,
     /** Completions of both sides, drawn by the seed. */
     samples: (...method) =>
       table(
