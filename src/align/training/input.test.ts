@@ -1,4 +1,7 @@
 /** What a training does to a model that is passed in, besides learning. */
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { Disposables } from '../../disposables.ts';
@@ -44,4 +47,8 @@ it('says where no data is given to a model that did not come with heed, unless s
   expect(await noticesOf({ data: 'rows.jsonl' })).toEqual([]);
   expect(await noticesOf({ env: './guess.js' })).toEqual([]);
   expect(await noticesOf({}, 'reviews-base')).toEqual([]);
+  const trained = mkdtempSync(join(tmpdir(), 'heed-trained-'));
+  cpSync(fileURLToPath(new URL('../../../models/reviews-base', import.meta.url)), trained, { recursive: true });
+  expect(await noticesOf({}, trained)).toEqual([]);
+  rmSync(trained, { recursive: true });
 });

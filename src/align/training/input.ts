@@ -284,6 +284,10 @@ export function templatedTokenizer(plain: Tokenizer, options: TemplateOptions, l
   return withChatTemplate(plain, options, live.onNotice);
 }
 
+/** Whether a vocabulary is that of the small world: a run has trained the model that comes with heed, or one like it. */
+const hasWordsOfTheWorld = (tokenizer: Tokenizer) =>
+  tokenizer.unknown !== undefined && tokenizer.idOf('castle') !== undefined;
+
 /** Options of a training whose model is opened, and what may say what it learns from. */
 interface ModelOptions extends TemplateOptions {
   model: string;
@@ -304,7 +308,8 @@ interface ModelOptions extends TemplateOptions {
 export const openTemplated = async (options: ModelOptions, live: Live, scope: Disposables): Promise<Model> => {
   const opened = await openModel('model', options.model, live, scope);
   const { data, env, agent, tasks } = options;
-  if ([data, env, agent, tasks].every((source) => source === undefined) && !isEmbedded(basename(options.model))) {
+  const isForeign = !isEmbedded(basename(options.model)) && !hasWordsOfTheWorld(opened.tokenizer);
+  if (isForeign && [data, env, agent, tasks].every((source) => source === undefined)) {
     live.onNotice?.('no --data is given: learning from reviews of places, the small world that comes with heed');
   }
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
