@@ -76,18 +76,18 @@ function withoutNulls(schema: z.core.$ZodType, value: unknown): unknown {
 }
 
 function fieldsWithoutNulls(shape: z.core.$ZodShape, value: object): object {
-  const fields = Object.entries(value);
-  const accepts = (name: string, field: unknown) => z.safeParse(shape[name], field).success;
-  const isAnotherKind = fields.some(
-    ([name, field]) => shape[name]?._zod.def.type === 'literal' && field !== null && !accepts(name, field),
-  );
-  if (isAnotherKind) return value;
-  const isAbsent = ([name, field]: [string, unknown]) =>
-    field === null && Object.hasOwn(shape, name) && accepts(name, undefined) && !accepts(name, null);
-  const kept = fields.filter((field) => !isAbsent(field));
-  return Object.fromEntries(
-    kept.map(([name, field]) => [name, Object.hasOwn(shape, name) ? withoutNulls(shape[name], field) : field]),
-  );
+  const accepts = (schema: z.core.$ZodType, field: unknown) => z.safeParse(schema, field).success;
+  const kept: [string, unknown][] = [];
+  for (const [name, field] of Object.entries(value)) {
+    const schema = Object.hasOwn(shape, name) ? shape[name] : undefined;
+    if (!schema) kept.push([name, field]);
+    else if (field !== null) {
+      // another alternative of a union, whose fields are not these
+      if (schema._zod.def.type === 'literal' && !accepts(schema, field)) return value;
+      kept.push([name, withoutNulls(schema, field)]);
+    } else if (accepts(schema, null) || !accepts(schema, undefined)) kept.push([name, null]);
+  }
+  return Object.fromEntries(kept);
 }
 
 /** Of a union without a message of its own, what is wrong with the alternative that fits the furthest. */

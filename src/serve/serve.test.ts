@@ -338,6 +338,14 @@ it('takes null for any parameter that may be left out', async () => {
   expect(events).toBeGreaterThan(0);
   const job = { model: 'tiny', training_file: 'gone', method: { type: 'dpo', dpo: { hyperparameters: null } } };
   await expect(client.fineTuning.jobs.create(job as never)).rejects.toMatchObject({ param: 'training_file' });
+  for (const name of ['constructor', '__proto__']) {
+    const response = await fetch(`${server.url}/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{ "model": "tiny", "messages": [{ "role": "user", "content": "Hi" }], "max_tokens": 1, "${name}": 1 }`,
+    });
+    expect([name, response.status]).toEqual([name, 400]);
+  }
   const wrong = { ...body, response_format: { type: 'json_schema', json_schema: { name: null, schema: color } } };
   await expect(client.chat.completions.create(wrong as never)).rejects.toMatchObject({
     param: 'response_format.json_schema.name',
