@@ -1,6 +1,6 @@
 /** Makes a model write by a grammar: tokens whose bytes the grammar does not allow are never drawn. */
 import { HeedError } from '../error.ts';
-import { withinWork } from './json-grammar/rules.ts';
+import { type WorkLimit, withinWork } from './json-grammar/rules.ts';
 import type { GrammarState } from './json-grammar.ts';
 import type { Sampler } from './sampling.ts';
 import { type TokenTree, tokenBytes, tokenTree } from './token-bytes.ts';
@@ -33,10 +33,10 @@ interface KnownMask {
 const ANY_CHARACTER = 0x61;
 /** Bytes of the longest way to an end that is looked for. */
 const LONGEST_WAY = 50_000;
-/** Work for what may follow one place (see `withinWork`): more would hold others up for seconds. */
-const MOST_LOOKED_AT = 3_000_000;
-/** Work for one way to an end: as long as `LONGEST_WAY` where there are few alternatives. */
-const MOST_WALKED = 40_000_000;
+/** For what may follow one place: more would hold others up for seconds. */
+const PLACE: WorkLimit = { most: 3_000_000, node: 0 };
+/** For one way to an end: as long as `LONGEST_WAY` where there are few alternatives. A node takes about a kilobyte. */
+const WAY: WorkLimit = { most: 40_000_000, node: 100 };
 /** Most masks that are kept. */
 const MASKS = 512;
 
@@ -82,12 +82,12 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
       most = Math.max(most, least);
       return true;
     };
-    withinWork(MOST_LOOKED_AT, () => allow(free === undefined ? all : notPlain, state, mask, see));
+    withinWork(PLACE, () => allow(free === undefined ? all : notPlain, state, mask, see));
     return { mask, most };
   };
   /** What the grammar allows, without tokens after which `left` are not enough to end the text. */
   const closingMask = (state: GrammarState, left: number): TokenMask =>
-    withinWork(MOST_LOOKED_AT, () => {
+    withinWork(PLACE, () => {
       const { free } = state;
       const after: (GrammarState | undefined)[] = [state];
       for (let i = 0; i < Math.min(free ?? 0, longest); i++) after.push(after[i]?.next(ANY_CHARACTER));
@@ -211,7 +211,7 @@ function createShortest({ byte, end, first }: TokenTree): (state: GrammarState) 
     if (known !== undefined) return known;
     const states = [state];
     const way: number[] = [];
-    withinWork(MOST_WALKED, () => {
+    withinWork(WAY, () => {
       for (let at = state; at.least > 0; states.push(at)) {
         const step = at.least <= LONGEST_WAY ? stepFrom(at) : 256;
         if (step === 256) return;

@@ -178,6 +178,17 @@ const closable: Record<string, object> = {
   },
 };
 
+it('takes thousands of optional properties, and walks no way to an end that no tokens could end', () => {
+  const tokens = createGrammarTokens(
+    loadTokenizer(fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url))),
+  );
+  const properties = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, i) => [`p${i}`, {}]));
+  const many = jsonGrammar({ type: 'object', properties: properties(8000) }).begin;
+  expect(tokens.maskOf(many.next(0x7b)!, 90).some((word) => word !== 0)).toBe(true);
+  const counted = jsonGrammar({ type: 'object', properties: properties(1000), minProperties: 300, maxProperties: 400 });
+  expect(tokens.maskOf(counted.begin, 12).some((word) => word !== 0)).toBe(true); // too few tokens to end it
+});
+
 it.each(Object.entries(closable))('ends a text within any number of tokens that is enough: %s', (_, schema) => {
   const tokenizer = loadTokenizer(fileURLToPath(new URL('../../test/fixtures/models/tiny-llama', import.meta.url)));
   const tokens = createGrammarTokens(tokenizer);

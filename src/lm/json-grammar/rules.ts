@@ -72,17 +72,25 @@ export function measure(references: readonly Reference[]): void {
   }
 }
 
-/** What a node that is made costs beside one that is looked at: time, and about a kilobyte. */
-const NODE_WORK = 100;
-let left = Number.POSITIVE_INFINITY;
-/** Bounds the nodes that are looked at and made. `compute` throws a HeedError beyond. */
-export function withinWork<T>(most: number, compute: () => T): T {
-  const outside = left;
-  left = most;
+/** A bound of work: looks at nodes, and how many of them a node that is made counts for. */
+export interface WorkLimit {
+  most: number;
+  node: number;
+}
+
+const UNLIMITED: WorkLimit = { most: Number.POSITIVE_INFINITY, node: 0 };
+let limit = UNLIMITED;
+let left = limit.most;
+/** Bounds the nodes that are looked at and made; what is a part of other work has its bound. Throws a HeedError beyond. */
+export function withinWork<T>(given: WorkLimit, compute: () => T): T {
+  if (limit !== UNLIMITED) return compute();
+  limit = given;
+  left = limit.most;
   try {
     return compute();
   } finally {
-    left = outside;
+    limit = UNLIMITED;
+    left = limit.most;
   }
 }
 
@@ -97,7 +105,7 @@ const MOST_STATES = 300_000;
 
 let nodes = 0;
 function node(on: (byte: number) => readonly Node[], least: number, free?: number): Node {
-  spend(NODE_WORK);
+  spend(limit.node);
   return { id: nodes++, on, least, free };
 }
 const end = node(() => [], 0);
