@@ -465,6 +465,8 @@ describe('resolveModel', () => {
     expect((await failure(resolveModel('./no/such'))).message).toMatch(/no folder .* OWNER\/NAME/);
     expect((await failure(resolveModel('reviews-bse'))).hint).toBe('did you mean "reviews-base"?');
     mkdirSync(join(cache, 'trained'));
+    expect((await failure(resolveModel(join(cache, 'unlike')))).hint).toContain('Check the path');
+    expect((await failure(resolveModel(join(file, 'trained')))).hint).toContain('Check the path');
     const near = await failure(resolveModel(join(cache, 'traned')));
     expect(near.hint).toBe(`did you mean "${join(cache, 'trained')}"?`);
     const misspelled = await failure(resolveModel('runs/none', options));

@@ -6,8 +6,9 @@
 
 import { HeedError } from '../error.ts';
 import { onDisk, readTextIfThere, writeFileAtomic } from '../files.ts';
-import { didYouMean } from '../nearest.ts';
+import { nearest } from '../nearest.ts';
 import {
+  basename,
   copyFileSync,
   dirname,
   existsSync,
@@ -183,7 +184,7 @@ export async function resolveModel(nameOrFolder: string, options: PullOptions = 
 
 /** The name of a model on the Hub; undefined for a folder or a GGUF file. @throws HeedError if it can be neither. */
 export function placeOf(nameOrFolder: string): Repo | undefined {
-  const found = statSync(nameOrFolder, { throwIfNoEntry: false });
+  const found = existsSync(nameOrFolder) ? statSync(nameOrFolder) : undefined; // stat throws below a file
   if (found?.isDirectory()) return undefined;
   if (!found) return parseName(nameOrFolder, 'model') ?? noPlace(nameOrFolder, 'model');
   if (isGguf(nameOrFolder)) return undefined;
@@ -209,11 +210,13 @@ function noPlace(text: string, type: Repo['type']): never {
   });
 }
 
-/** What is there and has a similar name. */
+/** Which model or which file beside it a misspelt name may mean, in words. */
 function meantPlace(text: string, type: Repo['type']): string | undefined {
   const folder = dirname(text);
-  const beside = existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
-  return didYouMean(text, [...(type === 'model' ? embeddedModels : []), ...beside]);
+  const beside = existsSync(folder) && statSync(folder).isDirectory() ? readdirSync(folder) : [];
+  const brought = type === 'model' && folder === '.' ? embeddedModels : [];
+  const [meant] = nearest(basename(text), [...brought, ...beside]);
+  return meant && `did you mean "${join(folder, meant)}"?`;
 }
 
 async function onHub(text: string, repo: Repo, options: PullOptions): Promise<string> {
