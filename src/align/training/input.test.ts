@@ -46,6 +46,7 @@ it('says where no data is given to a model that did not come with heed, unless s
   expect(await noticesOf({})).toEqual([expect.stringContaining('no --data is given')]);
   expect(await noticesOf({ data: 'rows.jsonl' })).toEqual([]);
   expect(await noticesOf({ env: './guess.js' })).toEqual([]);
+  expect(await noticesOf({ world: 'a plugin’s' })).toEqual([]);
   expect(await noticesOf({}, 'reviews-base')).toEqual([]);
   const trained = mkdtempSync(join(tmpdir(), 'heed-trained-'));
   cpSync(fileURLToPath(new URL('../../../models/reviews-base', import.meta.url)), trained, { recursive: true });

@@ -4,7 +4,6 @@
  * options alone.
  */
 
-import { basename } from 'pathe';
 import { z } from 'zod';
 import { type DatasetOptions, readDataset } from '../../data/dataset.ts';
 import {
@@ -33,7 +32,7 @@ import {
   type ModelData,
 } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import { breathe } from '../../node.ts';
+import { basename, breathe } from '../../node.ts';
 import { checkInput, parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
@@ -296,6 +295,7 @@ interface ModelOptions extends TemplateOptions {
   env?: string;
   agent?: string;
   tasks?: string;
+  world?: string;
 }
 
 /**
@@ -307,10 +307,10 @@ interface ModelOptions extends TemplateOptions {
  */
 export const openTemplated = async (options: ModelOptions, live: Live, scope: Disposables): Promise<Model> => {
   const opened = await openModel('model', options.model, live, scope);
-  const { data, env, agent, tasks } = options;
+  const { data, env, agent, tasks, world = 'reviews' } = options;
   const isForeign = !isEmbedded(basename(options.model)) && !hasWordsOfTheWorld(opened.tokenizer);
-  if (isForeign && [data, env, agent, tasks].every((source) => source === undefined)) {
-    live.onNotice?.('no --data is given: learning from reviews of places, the small world that comes with heed');
+  if (isForeign && world === 'reviews' && [data, env, agent, tasks].every((source) => source === undefined)) {
+    live.onNotice?.('no --data is given: reviews of places take its place, the small world that comes with heed');
   }
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened, live.onNotice));
