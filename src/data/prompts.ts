@@ -16,8 +16,8 @@ export const readForPrompts = {
 };
 
 /**
- * A row with its prompt: of two whole conversations, what they have in common. A fault if they have no question in
- * common, or are texts, whose common beginning may be a part of an answer.
+ * A row with its prompt: of two whole conversations, the turns that both begin with. A fault if these end with no
+ * question, or if the row holds two texts, whose common beginning may be a part of a completion.
  */
 export function withPrompt(row: Row): { value: Row } | { fault: Fault } {
   if (row.prompt !== undefined || row.chosen === undefined) return { value: row };

@@ -44,7 +44,7 @@ function addNulls({ properties = {}, required = [], items, anyOf = [], oneOf = [
   }
 }
 
-/** What is read of a JSON Schema. */
+/** The parts of a JSON Schema in which fields are found. */
 interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   required?: string[];

@@ -20,7 +20,7 @@ export interface TrainerRows {
   conversational: boolean;
 }
 
-/** How a trainer's rows are read, and what is kept of them. */
+/** Formats of rows that a trainer takes, and the columns that it gets. */
 interface Reading extends Pick<DatasetOptions, 'accept' | 'prompted'> {
   to?: Format;
   fields: readonly string[];
