@@ -4,7 +4,8 @@ import { FORMATS } from './formats.ts';
 import { mergeSchemas, restrictions, type Schema } from './merge.ts';
 import { boundedNumber, type NumberBounds } from './numbers.ts';
 import { PatternLimit, termOfPattern } from './pattern.ts';
-import { choice, literal, measure, type Reference, type Rule, ruleOf, stringOf, type Then, texts } from './rules.ts';
+import { choice, literal, measure, type Reference, type Rule, ruleOf, type Then, texts } from './rules.ts';
+import { stringOf } from './strings.ts';
 import { createTerms, type Term } from './terms.ts';
 import {
   anyObject,

@@ -10,11 +10,11 @@ import {
   type Rule,
   ruleOf,
   sequence,
-  stringOf,
   type Then,
   upTo,
   within,
 } from './rules.ts';
+import { stringOf } from './strings.ts';
 import { createTerms } from './terms.ts';
 
 const digit = within(0x30, 0x39);
