@@ -16,7 +16,8 @@ export type TokenMask = Uint32Array;
 export interface GrammarTokens {
   /**
    * The tokens that may come next, without those that end a text. `left`: how many may still be written, this one too.
-   * The text can then be ended within them if it could be before. Only a text that cannot be is cut.
+   * The text can then be ended within them if it could be before. Only a text that cannot be is cut, and one that no rule
+   * binds yet.
    */
   maskOf(state: GrammarState, left?: number): TokenMask;
   /** The state after a token. @throws HeedError if the grammar does not allow it. */
@@ -55,6 +56,7 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
   const all = tokenTree(tokenizer);
   const notPlain = tokenTree(tokenizer, (id) => lengths[id] === 0);
   const plain = new Map<number, TokenMask>();
+  const silent = Array.from({ length: size }, (_, id) => id).filter((id) => bytesOf(id) === undefined);
   const masks = new Map<GrammarState, KnownMask>();
   const tokensTo = createShortest(all);
   const longestToken = all.depth.reduce((most, depth) => Math.max(most, depth + 1), 0);
@@ -83,6 +85,7 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
       return true;
     };
     withinWork(PLACE, () => allow(free === undefined ? all : notPlain, state, mask, see));
+    if (state.isText) for (const id of silent) mask[id >> 5] |= 1 << (id & 31);
     return { mask, most };
   };
   /** What the grammar allows, without tokens after which `left` are not enough to end the text. */
@@ -101,7 +104,7 @@ export function createGrammarTokens(tokenizer: Tokenizer): GrammarTokens {
       const known = masks.get(state) ?? wholeMask(state);
       if (masks.size >= MASKS) masks.delete(masks.keys().next().value!);
       masks.set(state, known);
-      if (known.most < left || !canEnd(state, left)) return known.mask;
+      if (state.isText || known.most < left || !canEnd(state, left)) return known.mask;
       return closingMask(state, left - 1);
     },
     after(state, token) {

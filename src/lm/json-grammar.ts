@@ -6,8 +6,8 @@
  * tokens and digits of numbers are limited, so that a weak model cannot write them forever.
  */
 import { compileSchema } from './json-grammar/compile.ts';
-import { beginningOf, choice, type GrammarState, literal, sequence } from './json-grammar/rules.ts';
-import { anyObject, blanksAnd } from './json-grammar/values.ts';
+import { beginningOf, type GrammarState } from './json-grammar/rules.ts';
+import { anyObject } from './json-grammar/values.ts';
 
 export type { GrammarState } from './json-grammar/rules.ts';
 
@@ -31,17 +31,3 @@ export function jsonGrammar(schema: unknown): JsonGrammar {
 
 /** The grammar of any JSON object. */
 export const anyObjectGrammar = (): JsonGrammar => ({ begin: beginningOf(anyObject()), unchecked: [] });
-
-/** The grammar of a call: an object with the `name` of one of the tools, and its `arguments` by the tool's schema. */
-export function callGrammar(tools: readonly { name: string; parameters?: unknown }[]): JsonGrammar {
-  const compiled = tools.map(({ name, parameters = { type: 'object', properties: {} } }) => {
-    const { rule, unchecked } = compileSchema(parameters);
-    const call = sequence(
-      blanksAnd(literal('"name"'), literal(':'), literal(JSON.stringify(name)), literal(',')),
-      blanksAnd(literal('"arguments"'), literal(':'), rule),
-    );
-    return { rule: call, unchecked: unchecked.map((one) => `${name}: ${one}`) };
-  });
-  const rule = sequence(literal('{'), choice(...compiled.map(({ rule }) => rule)), blanksAnd(literal('}')));
-  return { begin: beginningOf(rule), unchecked: compiled.flatMap(({ unchecked }) => unchecked) };
-}

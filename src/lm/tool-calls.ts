@@ -27,6 +27,8 @@ export interface ToolCall {
   function: { name: string; arguments: string };
 }
 
+/** What begins a block. */
+export const BLOCK_MARK = '<tool_call>';
 const BLOCK = /<tool_call>\s*([\s\S]*?)\s*(?:<\/tool_call>|$)/g;
 
 /**

@@ -14,6 +14,8 @@ export interface GrammarState {
    * of a string. Undefined elsewhere.
    */
   readonly free: number | undefined;
+  /** Whether this is a text that no rule binds: tokens that write nothing may come too, and its end is always near. */
+  readonly isText: boolean;
   /** Bytes of the shortest way to an end; infinite where none is known. Some byte leads to a state that has one less. */
   readonly least: number;
   /** The state after a byte; undefined where the byte is not allowed. */
@@ -23,6 +25,7 @@ export interface GrammarState {
 export interface Node {
   readonly id: number;
   readonly free?: number;
+  readonly isText?: boolean;
   readonly least: number;
   /** Nodes after a byte. */
   on(byte: number): readonly Node[];
@@ -103,9 +106,9 @@ function spend(work: number): void {
 const MOST_STATES = 300_000;
 
 let nodes = 0;
-function node(on: (byte: number) => readonly Node[], least: number, free?: number): Node {
+function node(on: (byte: number) => readonly Node[], least: number, free?: number, isText?: boolean): Node {
   spend(limit.node);
-  return { id: nodes++, on, least, free };
+  return { id: nodes++, on, least, free, isText };
 }
 const end = node(() => [], 0);
 
@@ -139,6 +142,7 @@ function stateOf(all: readonly Node[], states: Map<string, GrammarState>): Gramm
   const state: GrammarState = {
     ends: set.includes(end),
     free: set.length === 1 ? set[0].free : undefined,
+    isText: set.some((one) => one.isText),
     least: set.reduce((least, one) => Math.min(least, one.least), Number.POSITIVE_INFINITY),
     next(byte) {
       const known = steps?.[byte];
@@ -172,7 +176,7 @@ export const choice = (...rules: readonly Rule[]): Rule =>
     () => rules.reduce((least, rule) => Math.min(least, rule.least), Number.POSITIVE_INFINITY),
   );
 
-const nothing = ruleOf(
+export const nothing = ruleOf(
   (then) => then(),
   () => 0,
 );
@@ -201,6 +205,20 @@ export const upTo = (most: number, rule: Rule): Rule =>
         ),
       );
 
+/** Any number of times, none too. `rule` writes something each time. */
+export const anyTimes = (rule: Rule): Rule => {
+  const made = new WeakMap<Then, readonly Node[]>();
+  const all: Rule = ruleOf(
+    (then) => {
+      const found = made.get(then) ?? [...rule(before(all, then)), ...then()];
+      made.set(then, found);
+      return found;
+    },
+    () => 0,
+  );
+  return all;
+};
+
 /** An automaton without choices: states by name, and where a text may end. */
 export interface Automaton<S> {
   start: S;
@@ -209,12 +227,14 @@ export interface Automaton<S> {
   after(state: S, byte: number): S | undefined;
   ends(state: S): boolean;
   free?(state: S): number | undefined;
+  /** Whether no rule binds the text at a state. */
+  isText?(state: S): boolean;
   /** Bytes of the shortest way to an end; infinite where it takes too long to find. */
   least(state: S): number;
 }
 
 /** What an automaton accepts. */
-export const automaton = <S>({ start, key, after, ends, free, least }: Automaton<S>): Rule =>
+export const automaton = <S>({ start, key, after, ends, free, isText, least }: Automaton<S>): Rule =>
   ruleOf(
     (then) => {
       const made = new Map<string, readonly Node[]>();
@@ -227,8 +247,8 @@ export const automaton = <S>({ start, key, after, ends, free, least }: Automaton
             return next === undefined ? [] : nodesOf(next);
           };
           // where the text may end, what comes then has the shortest way
-          if (ends(state)) found = [node(on, Number.POSITIVE_INFINITY), ...then()];
-          else found = [node(on, least(state) + then.least, free?.(state))];
+          if (ends(state)) found = [node(on, Number.POSITIVE_INFINITY, undefined, isText?.(state)), ...then()];
+          else found = [node(on, least(state) + then.least, free?.(state), isText?.(state))];
           made.set(name, found);
         }
         return found;

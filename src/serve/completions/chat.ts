@@ -23,12 +23,11 @@ import {
 } from './draw.ts';
 import { eventStream, JSON_OR_EVENTS } from './events.ts';
 import { openFormat } from './format.ts';
-import type { CompletionFormat } from './format-engine.ts';
 import { recordCompletion } from './record.ts';
 import { type ChatRequest, chatRequestSchema, refusedInChat, type ToolDefinition } from './schema.ts';
 import type { CompletionChoice, CompletionRecord } from './table.ts';
 import { tokenLogprob } from './token-logprob.ts';
-import { formatOfCall, templateMessages, toolsOf } from './tools.ts';
+import { formatWithTools, templateMessages, templateOfTools, toolsOf } from './tools.ts';
 
 const completion = route({
   summary: 'Complete a conversation',
@@ -101,9 +100,10 @@ export async function draftChat(
   }
   const served = await context.shelf.route(request.model, caller.user);
   return keptBy(served, async () => {
-    const { tools, required } = toolsOf(request);
+    const choice = toolsOf(request);
+    const { tools } = choice;
     const prompt = promptOf(served, request, tools);
-    const format = required ? formatOfCall(tools) : formatOf(request);
+    const format = formatWithTools(served.model, request, choice);
     const draft = draftOf(context, served, request, caller, {
       prefix: origin.prefix,
       param: origin.param,
@@ -123,12 +123,9 @@ export function promptOf(
   tools: readonly ToolDefinition[],
 ): number[] {
   const { tokenizer } = model;
-  if (tools.length > 0) {
-    const template = tokenizer.chatTemplates.tool_use ?? tokenizer.chatTemplate ?? '';
-    if (!/\btools\b/.test(template)) {
-      const message = "The model's chat template has no place for tools. Use a model that was trained with them.";
-      throw new ApiError(400, message, { param: 'tools' });
-    }
+  if (tools.length > 0 && !/\btools\b/.test(templateOfTools(tokenizer))) {
+    const message = "The model's chat template has no place for tools. Use a model that was trained with them.";
+    throw new ApiError(400, message, { param: 'tools' });
   }
   const plain = templateMessages(messages);
   const texts = plain.map(({ content }) => content as string);
@@ -139,11 +136,6 @@ export function promptOf(
     variables,
   }).ids;
 }
-
-const formatOf = ({ response_format }: ChatRequest): CompletionFormat | undefined => {
-  if (!response_format || response_format.type === 'text') return undefined;
-  return response_format.type === 'json_object' ? 'object' : { schema: response_format.json_schema.schema };
-};
 
 /** How a finished completion is recorded. */
 export interface RecordOptions {

@@ -2,21 +2,22 @@
  * Grammars at work: what a schema allows next, by vocabulary, and whether a text is what a schema says. It runs on a
  * thread of its own, since a schema can take seconds. What it knows has numbers, by which the other side names it.
  */
-import { Ajv, type ValidateFunction } from 'ajv';
+import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type CarriedError, carried } from '../../error.ts';
 import { createGrammarTokens, type GrammarTokens, type TokenMask } from '../../lm/constrain.ts';
 import {
-  anyObjectGrammar,
+  type CallableTool,
+  type CallsInTextOptions,
   callGrammar,
-  type GrammarState,
-  type JsonGrammar,
-  jsonGrammar,
-} from '../../lm/json-grammar.ts';
+  callsInTextGrammar,
+} from '../../lm/json-grammar/calls.ts';
+import { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from '../../lm/json-grammar.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
+import { parseCalls } from '../../lm/tool-calls.ts';
 
-/** What a completion has to be: any JSON object, JSON by a schema, or a call of one of the tools. */
-export type CompletionFormat = 'object' | { schema: unknown } | { tools: { name: string; parameters?: unknown }[] };
+/** What a completion has to be: any JSON object, JSON by a schema, a call of one of the tools, or a text that may call. */
+export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; inText?: CallsInTextOptions };
 
 /** A place in a text, and the tokens that were written since. */
 export interface MaskOrder {
@@ -67,7 +68,7 @@ export function createFormatEngine(): (order: FormatOrder) => FormatReplies[Form
   const vocabularies = new Map<number, Tokenizer['files'] | GrammarTokens>();
   /** The most recently used last. */
   const grammars = new Map<number, Opened>();
-  let checked: { format: string; validate: ValidateFunction } | undefined;
+  let checked: { format: string; check: Check } | undefined;
 
   const tokensOf = (vocabulary: number): GrammarTokens => {
     const known = vocabularies.get(vocabulary)!;
@@ -122,39 +123,55 @@ export function createFormatEngine(): (order: FormatOrder) => FormatReplies[Form
           }
         });
       case 'check':
-        if (checked?.format !== order.format) checked = { format: order.format, validate: validatorOf(order.format) };
-        return faultIn(checked.validate, order.text);
+        if (checked?.format !== order.format) {
+          checked = { format: order.format, check: checkOf(JSON.parse(order.format) as CompletionFormat) };
+        }
+        return checked.check(order.text);
     }
   };
 }
 
 function grammarOf(format: CompletionFormat): JsonGrammar {
   if (format === 'object') return anyObjectGrammar();
-  return 'tools' in format ? callGrammar(format.tools) : jsonGrammar(format.schema);
+  if ('schema' in format) return jsonGrammar(format.schema);
+  return format.inText ? callsInTextGrammar(format.tools, format.inText) : callGrammar(format.tools);
 }
 
-function validatorOf(format: string): ValidateFunction {
-  const parsed = JSON.parse(format) as {
-    schema?: Record<string, unknown>;
-    tools?: { parameters?: unknown; name: string }[];
+/** What is wrong with a text; undefined if nothing is. */
+type Check = (text: string) => string | undefined;
+
+function checkOf(format: CompletionFormat): Check {
+  if (format === 'object') return () => undefined;
+  if ('schema' in format) return schemaCheck(format.schema);
+  const { tools, inText } = format;
+  const checks = new Map(tools.map((tool) => [tool.name, argumentsCheck(tool, inText !== undefined)]));
+  const named = tools.map(({ name }) => ({ function: { name } }));
+  return (text) => {
+    const { calls } = parseCalls(text, named);
+    if (calls.length === 0) return inText?.answer && checkOf(inText.answer)(text);
+    const faults = calls.map(({ function: { name, arguments: json } }) => checks.get(name)!(json));
+    return faults.find((fault) => fault !== undefined);
   };
+}
+
+/** In a text, the arguments of a tool whose schema is none are any object. */
+function argumentsCheck({ parameters = {}, strict }: CallableTool, inText: boolean): Check {
+  try {
+    return schemaCheck(parameters);
+  } catch (error) {
+    if (strict || !inText) throw error;
+    return () => undefined;
+  }
+}
+
+function schemaCheck(schema: unknown): Check {
   const options = { strict: false, validateFormats: false, validateSchema: false, logger: false } as const;
-  const draft = String(parsed.schema?.$schema ?? '');
-  const ajv = /draft-0[467]/.test(draft) ? new Ajv(options) : new Ajv2020(options);
-  if (parsed.schema) return ajv.compile({ ...parsed.schema, $schema: undefined });
-  const calls = new Map(parsed.tools!.map(({ name, parameters = {} }) => [name, ajv.compile(parameters as object)]));
-  const validate = (call: { name: string; arguments: unknown }) => {
-    const one = calls.get(call.name)!;
-    const fits = one(call.arguments);
-    validate.errors = one.errors;
-    return fits;
+  const { $schema, ...rest } = schema as Record<string, unknown>;
+  const ajv = /draft-0[467]/.test(String($schema ?? '')) ? new Ajv(options) : new Ajv2020(options);
+  const validate = ajv.compile(rest);
+  return (text) => {
+    if (validate(JSON.parse(text))) return undefined;
+    const [{ instancePath, message }] = validate.errors!;
+    return `${instancePath || 'the whole'} ${message}`;
   };
-  validate.errors = undefined as ValidateFunction['errors'];
-  return validate as unknown as ValidateFunction;
-}
-
-function faultIn(validate: ValidateFunction, text: string): string | undefined {
-  if (validate(JSON.parse(text))) return undefined;
-  const [{ instancePath, message }] = validate.errors!;
-  return `${instancePath || 'the whole'} ${message}`;
 }

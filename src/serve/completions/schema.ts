@@ -115,7 +115,7 @@ export const chatRequestSchema = z.strictObject({
     .record(z.string().max(64), z.unknown())
     .optional()
     .describe('further variables of the chat template, such as enable_thinking'),
-  parallel_tool_calls: z.boolean().optional().describe('ignored: models call as many as they like'),
+  parallel_tool_calls: z.boolean().optional().describe('whether one completion may call several tools'),
   metadata: metadataSchema.default({}),
   store: z.boolean().optional().describe('store the completion, to be listed'),
   safety_identifier: z.string().max(512).optional().describe('the end user'),

@@ -1,6 +1,9 @@
 /** Tools of a request, and how a template shows them. */
 import type { ChatMessage } from '../../lm/render-chat.ts';
+import { knowsBytes } from '../../lm/token-bytes.ts';
+import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { ApiError } from '../errors.ts';
+import type { LoadedModel } from '../loaded-model.ts';
 import type { CompletionFormat } from './format-engine.ts';
 import type { ChatRequest, ToolDefinition } from './schema.ts';
 
@@ -20,10 +23,34 @@ export function toolsOf({ tools = [], tool_choice: choice = 'auto' }: ChatReques
   return { tools: [tool], required: true };
 }
 
-/** JSON that calls one of the tools. */
-export const formatOfCall = (tools: readonly ToolDefinition[]): CompletionFormat => ({
-  tools: tools.map(({ function: { name, parameters } }) => ({ name, parameters })),
-});
+/** What a completion with these tools has to be; undefined where nothing can be enforced, and need not be. */
+export function formatWithTools(
+  { tokenizer, ends }: LoadedModel,
+  request: ChatRequest,
+  { tools, required }: { tools: readonly ToolDefinition[]; required: boolean },
+): CompletionFormat | undefined {
+  const callable = tools.map(({ function: { name, parameters, strict } }) => ({
+    name,
+    parameters,
+    ...(strict && { strict }),
+  }));
+  if (required) return { tools: callable };
+  const answer = formatOf(request);
+  if (tools.length === 0) return answer;
+  const can = knowsBytes(tokenizer) && ends.length > 0;
+  if (!can && !answer && !callable.some(({ strict }) => strict)) return undefined;
+  const syntax = templateOfTools(tokenizer).includes('<tool_call>') ? 'blocks' : 'json';
+  return { tools: callable, inText: { syntax, parallel: request.parallel_tool_calls ?? true, answer } };
+}
+
+function formatOf({ response_format }: ChatRequest): { schema: unknown } | 'object' | undefined {
+  if (!response_format || response_format.type === 'text') return undefined;
+  return response_format.type === 'json_object' ? 'object' : { schema: response_format.json_schema.schema };
+}
+
+/** The chat template that shows tools; empty if the model has none. */
+export const templateOfTools = ({ chatTemplates, chatTemplate }: Tokenizer): string =>
+  chatTemplates.tool_use ?? chatTemplate ?? '';
 
 /** Messages as templates expect them: contents as text. */
 export const templateMessages = (messages: ChatRequest['messages']): ChatMessage[] =>

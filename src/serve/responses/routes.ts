@@ -226,6 +226,7 @@ function chatRequestOf(
     safety_identifier: request.safety_identifier,
     tools: offered.map(({ type, ...tool }) => ({ type, function: withoutNulls(tool) })),
     tool_choice: toolChoiceOf(choice),
+    parallel_tool_calls: request.parallel_tool_calls,
     response_format: formatOf(text?.format),
   };
 }

@@ -98,7 +98,7 @@ const inputShape = {
     .describe('format: text, any JSON object, or JSON by a schema'),
   tools: z.array(toolSchema).max(128).optional().describe('functions that the model may call'),
   tool_choice: toolChoiceSchema.optional().describe('whether the model may, must, or must not call a tool'),
-  parallel_tool_calls: z.boolean().default(true).describe('ignored: models call as many as they like'),
+  parallel_tool_calls: z.boolean().default(true).describe('whether one response may call several tools'),
   truncation: z
     .literal('disabled', 'expected "disabled": shorten the input yourself')
     .default('disabled')
