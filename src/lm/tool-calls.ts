@@ -53,6 +53,42 @@ export function parseCalls(
   return { text: blocks.length > 0 ? text.replace(BLOCK, '').trim() : '', calls: (calls as ToolCall[][]).flat() };
 }
 
+/** Passes on a text with calls while it is written. */
+export interface TextStream {
+  /** What is certain to be text, whatever follows: nothing of it from where a call may have begun. */
+  read(piece: string): string;
+  /** What was not passed on of a text that `parseCalls` found in the whole. */
+  rest(found: string): string;
+}
+
+/** Reads a text in which a model may call tools. */
+export function createTextStream(): TextStream {
+  let written = '';
+  let passed = 0;
+  return {
+    read(piece) {
+      written += piece;
+      if (/^\s*(\[|\{|<\|)/.test(written)) return '';
+      const mark = written.indexOf(BLOCK_MARK, passed);
+      const end = mark < 0 ? written.length - overlap(written, BLOCK_MARK) : mark;
+      const from = passed;
+      passed = Math.max(passed, written.slice(0, end).trimEnd().length);
+      return written.slice(from, passed);
+    },
+    rest(found) {
+      const sent = written.slice(0, passed);
+      return found.slice((found.startsWith(sent) ? sent : sent.trimStart()).length);
+    },
+  };
+}
+
+/** How many characters at the end of a text are the beginning of a mark. */
+function overlap(text: string, mark: string): number {
+  let length = Math.min(text.length, mark.length - 1);
+  while (!text.endsWith(mark.slice(0, length))) length--;
+  return length;
+}
+
 /** A call whose name is there, and of its arguments what was written. */
 function cutCall(json: string, tools: readonly Pick<ToolSchema, 'function'>[]): ToolCall[] | undefined {
   const [begin, name] = /^\s*\[?\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(json) ?? [];

@@ -4,7 +4,7 @@ import { keptBy } from '../../disposables.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { parseCalls } from '../../lm/tool-calls.ts';
+import { createTextStream, parseCalls } from '../../lm/tool-calls.ts';
 import { parseBody } from '../body.ts';
 import { type Caller, type Env, requestOf, type ServeContext } from '../context.ts';
 import { ApiError } from '../errors.ts';
@@ -206,7 +206,7 @@ function choiceOf(completion: CheckedCompletion, index: number, tools: readonly 
   };
 }
 
-/** Sends chunks as they are written. With tools, a choice is sent when it has ended: only then it shows what it is. */
+/** Sends chunks as they are written; calls of tools, and what has to be checked, when they have ended. */
 async function streamChat(
   context: ServeContext,
   request: ChatRequest,
@@ -233,25 +233,35 @@ async function streamChat(
       ...(usage && { usage: null }),
       ...fields,
     });
-  // what a choice is shows when it has ended: with tools, and where its schema is checked afterwards
-  const isWhole = draft.tools.length > 0 || draft.format?.isChecked;
+  const { isWhole, streams } = streamingOf(draft, request.logprobs);
   for (let index = 0; index < choices; index++) {
     const begin = { role: 'assistant', content: draft.tools.length > 0 ? null : '', refusal: null };
     chunk(index, begin, {}, index === 0 ? draft.fields : {});
   }
   const record = await finishChat(context, request, draft, signal, (index, token) => {
-    if (isWhole || (token.text === '' && !request.logprobs)) return;
+    if (isWhole) return;
+    const content = streams?.[index].read(token.text ?? '') ?? token.text;
+    if (content === '' && !request.logprobs) return;
     const logprobs = request.logprobs ? { content: [tokenLogprob(tokenizer, token)], refusal: null } : null;
-    chunk(index, { content: token.text }, { logprobs });
+    chunk(index, { content }, { logprobs });
   });
   for (const { index, message, finishReason, logprobContent, repairs } of record.choices) {
     const { content, tool_calls } = message as { content: string | null; tool_calls?: object[] };
     const logprobs = logprobContent ? { content: logprobContent, refusal: null } : null;
     if (isWhole && content !== null) chunk(index, { content }, { logprobs });
+    const rest = streams?.[index].rest(content ?? '');
+    if (rest) chunk(index, { content: rest });
     if (tool_calls) chunk(index, { tool_calls: tool_calls.map((call, i) => ({ index: i, ...call })) });
     chunk(index, {}, { finish_reason: finishReason, ...(repairs !== undefined && { heed_repairs: repairs }) });
   }
   if (usage) sendChunk([], { usage: record.usage });
+}
+
+/** What is streamed: nothing before it is whole, or with tools, what is no call. A token with its log-probability is both. */
+export function streamingOf({ tools, format, choices }: ChatDraft, logprobs: boolean) {
+  const isWhole = format?.isChecked === true || (tools.length > 0 && logprobs);
+  const streams = tools.length > 0 && !isWhole ? Array.from({ length: choices }, createTextStream) : undefined;
+  return { isWhole, streams };
 }
 
 /** A completion as the API returns it. */

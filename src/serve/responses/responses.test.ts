@@ -99,6 +99,15 @@ it('call functions, take their outputs, and write JSON by a schema', async () =>
   const streamed = (await stream.finalResponse()).output[0] as OpenAI.Responses.ResponseFunctionToolCall;
   expect(JSON.parse(streamed.arguments)).toHaveProperty('ok');
 
+  const may = { ...asked, tool_choice: 'auto' as const, max_output_tokens: 20 };
+  const { output_text } = await client.responses.create(may);
+  const events = [];
+  for await (const event of await client.responses.create({ ...may, stream: true })) events.push(event);
+  const deltas = events.filter((event) => event.type === 'response.output_text.delta');
+  expect(deltas.map(({ delta }) => delta).join('')).toBe(output_text);
+  expect(deltas.length).toBeGreaterThan(5);
+  expect(events.filter(({ type }) => type === 'response.output_item.added')).toHaveLength(1);
+
   const first = await client.responses.create(required);
   const [call] = first.output as OpenAI.Responses.ResponseFunctionToolCall[];
   const result = { type: 'function_call_output' as const, call_id: call.call_id, output: 'sunny' };

@@ -5,7 +5,7 @@
 import { Hono } from 'hono';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseBody } from '../body.ts';
-import { type ChatOrigin, draftChat, finishChat, promptOf } from '../completions/chat.ts';
+import { type ChatOrigin, draftChat, finishChat, promptOf, streamingOf } from '../completions/chat.ts';
 import { requestSignal } from '../completions/draw.ts';
 import { eventStream, JSON_OR_EVENTS } from '../completions/events.ts';
 import { findCompletion } from '../completions/record.ts';
@@ -134,6 +134,7 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
       const { id, model } = draft.start;
       const begin: ResponseState = { id, model, metadata, parameters, status: 'in_progress', output: [] };
       const { tokenizer } = draft.served.model;
+      const { isWhole, streams } = streamingOf(draft, chat.logprobs);
       let number = 0;
       return eventStream(
         c,
@@ -143,7 +144,8 @@ export function responseRoutes(context: ServeContext): Hono<Env> {
             {
               begin,
               fields: draft.fields,
-              isWhole: draft.tools.length > 0 || draft.format?.isChecked === true,
+              isWhole,
+              text: streams?.[0],
               logprobOf: chat.logprobs ? (token) => tokenLogprob(tokenizer, token) : undefined,
               send: ({ type, ...event }) => send({ type, sequence_number: number++, ...event }),
             },

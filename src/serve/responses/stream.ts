@@ -1,5 +1,6 @@
 /** A response as server-sent events, by OpenAI's names. */
 import type { QueuedToken } from '../../lm/generation-queue.ts';
+import type { TextStream } from '../../lm/tool-calls.ts';
 import type { CompletionRecord } from '../completions/table.ts';
 import type { TokenLogprob } from '../completions/token-logprob.ts';
 import { openMessage, outputOf, type ResponseItem } from './items.ts';
@@ -11,8 +12,10 @@ export interface ResponseStreamOptions {
   begin: ResponseState;
   /** Further fields of the response. */
   fields: Readonly<Record<string, string>>;
-  /** Whether text may turn out to be a call: then it is sent when the response has ended. */
+  /** Whether the text is sent when the response has ended. */
   isWhole: boolean;
+  /** What of it is no call of a tool, if there are any. */
+  text: TextStream | undefined;
   /** A token with its log-probability, if the client asked for them. */
   logprobOf: ((token: QueuedToken) => TokenLogprob) | undefined;
   /** Sends an event, with its number. */
@@ -21,7 +24,7 @@ export interface ResponseStreamOptions {
 
 /** Sends the events of a response while `write` writes it. */
 export async function streamResponse(
-  { begin, fields, isWhole, logprobOf, send }: ResponseStreamOptions,
+  { begin, fields, isWhole, text, logprobOf, send }: ResponseStreamOptions,
   write: (onToken: (token: QueuedToken) => void) => Promise<CompletionRecord>,
 ): Promise<void> {
   const event = (type: string, more: object) => send({ type, ...more });
@@ -37,7 +40,9 @@ export async function streamResponse(
     annotations: [],
     logprobs,
   });
+  let isOpen = false;
   const openText = (index: number) => {
+    isOpen = true;
     event('response.output_item.added', { output_index: index, item: openMessage(begin.id) });
     event('response.content_part.added', inText(index, { part: part('') }));
   };
@@ -59,11 +64,13 @@ export async function streamResponse(
   const response = { ...responseBody(begin), ...fields };
   event('response.created', { response });
   event('response.in_progress', { response });
-  if (!isWhole) openText(0);
+  if (!isWhole && !text) openText(0);
   const record = await write((token) => {
-    const { text = '' } = token;
-    if (isWhole || (text === '' && !logprobOf)) return;
-    delta(0, text, logprobOf ? [logprobOf(token)] : []);
+    if (isWhole) return;
+    const written = text?.read(token.text ?? '') ?? token.text ?? '';
+    if (written === '' && !logprobOf) return;
+    if (!isOpen) openText(0);
+    delta(0, written, logprobOf ? [logprobOf(token)] : []);
   });
   for (const [index, item] of outputOf(record).entries()) {
     if (item.type === 'function_call') {
@@ -73,9 +80,10 @@ export async function streamResponse(
       });
       const { id: item_id, arguments: delta } = item;
       event('response.function_call_arguments.delta', { item_id, output_index: index, delta });
-    } else if (isWhole && item.type === 'message') {
-      openText(index);
-      const [{ text: written, logprobs }] = item.content;
+    } else if ((isWhole || text) && item.type === 'message') {
+      if (!isOpen) openText(index);
+      const [{ text: whole, logprobs }] = item.content;
+      const written = text?.rest(whole) ?? whole;
       if (written !== '') delta(index, written, logprobs);
     }
     close(index, item);
