@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { Disposables } from '../../disposables.ts';
 import type { TemplateOptions } from '../../lm/built-in-templates.ts';
 import { chatText } from '../../lm/chat-template.ts';
@@ -44,6 +44,11 @@ it('says where no data is given to a model that did not come with heed, unless s
     return notices;
   };
   expect(await noticesOf({})).toEqual([expect.stringContaining('no --data is given')]);
+  const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  using scope = new Disposables();
+  await openTemplated({ model: tiny }, {}, scope); // a call of the library without a receiver
+  expect(warned).toHaveBeenCalledWith(expect.stringContaining('no "data" is given'));
+  warned.mockRestore();
   expect(await noticesOf({ data: 'rows.jsonl' })).toEqual([]);
   expect(await noticesOf({ env: './guess.js' })).toEqual([]);
   expect(await noticesOf({ world: 'a plugin’s' })).toEqual([]);

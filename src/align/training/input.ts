@@ -20,6 +20,7 @@ import type { Disposables } from '../../disposables.ts';
 import type { Precision } from '../../engine/dtype.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
+import { withOptionNames } from '../../library-words.ts';
 import { type TemplateOptions, withChatTemplate } from '../../lm/built-in-templates.ts';
 import { isEmbedded } from '../../lm/embedded.ts';
 import { resolveDataset } from '../../lm/hub.ts';
@@ -32,7 +33,7 @@ import {
   type ModelData,
 } from '../../lm/model.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import { basename, breathe } from '../../node.ts';
+import { basename, breathe, emitWarning } from '../../node.ts';
 import { checkInput, parseOptions } from '../../options.ts';
 
 /** What every verb takes besides its options. */
@@ -287,6 +288,8 @@ export function templatedTokenizer(plain: Tokenizer, options: TemplateOptions, l
 const hasWordsOfTheWorld = (tokenizer: Tokenizer) =>
   tokenizer.unknown !== undefined && tokenizer.idOf('castle') !== undefined;
 
+const warn = (text: string) => emitWarning(withOptionNames(text));
+
 /** Options of a training whose model is opened, and what may say what it learns from. */
 interface ModelOptions extends TemplateOptions {
   model: string;
@@ -310,7 +313,8 @@ export const openTemplated = async (options: ModelOptions, live: Live, scope: Di
   const { data, env, agent, tasks, world = 'reviews' } = options;
   const isForeign = !isEmbedded(basename(options.model)) && !hasWordsOfTheWorld(opened.tokenizer);
   if (isForeign && world === 'reviews' && [data, env, agent, tasks].every((source) => source === undefined)) {
-    live.onNotice?.('no --data is given: reviews of places take its place, the small world that comes with heed');
+    const notice = 'no --data is given: reviews of places take its place, the small world that comes with heed';
+    (live.onNotice ?? warn)(notice);
   }
   opened.tokenizer = templatedTokenizer(opened.tokenizer, options, live);
   Object.assign(opened, endsWithTurn(opened, live.onNotice));
