@@ -23,12 +23,7 @@ export {
   type SubmitOptions,
 } from './generation-queue.ts';
 export { hubName, type Pulled, type PullOptions, pull, resolveDataset, resolveModel } from './hub.ts';
-export {
-  type CallableTool,
-  type CallsInTextOptions,
-  callGrammar,
-  callsInTextGrammar,
-} from './json-grammar/calls.ts';
+export { type CallableTool, type CallsOptions, callsGrammar } from './json-grammar/calls.ts';
 export { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from './json-grammar.ts';
 export { type LoraAdapter, loadAdapter, saveAdapter } from './lora.ts';
 export type { CompletionOptions, Prompt } from './model.ts';

@@ -6,7 +6,7 @@ import { createGrammarTokens, type TokenMask } from '../constrain.ts';
 import { tokenBytes } from '../token-bytes.ts';
 import { loadTokenizer } from '../tokenizer.ts';
 import { parseCalls } from '../tool-calls.ts';
-import { type CallableTool, type CallsInTextOptions, callGrammar, callsInTextGrammar } from './calls.ts';
+import { type CallableTool, type CallsOptions, callsGrammar } from './calls.ts';
 import type { GrammarState } from './rules.ts';
 
 const weather: CallableTool = {
@@ -30,11 +30,11 @@ const block = (json: string) => `<tool_call>\n${json}\n</tool_call>`;
 const reversed = '{"arguments": {"city": "Rome"}, "name": "get_weather"}';
 const invented = '{"name": "get_wether", "arguments": {"city": "Paris"}}';
 const london = '{"name": "get_weather", "arguments": {"city": "London"}}';
-const json = { syntax: 'json', parallel: true } as const;
-const blocks = { syntax: 'blocks', parallel: true } as const;
+const json = { syntax: 'json', parallel: true, otherwise: 'text' } as const;
+const blocks = { syntax: 'blocks', parallel: true, otherwise: 'text' } as const;
 const object = { schema: { type: 'object', properties: { name: { type: 'string' } }, required: ['name'] } };
 
-it.each<[string, CallsInTextOptions, string[], string[]]>([
+it.each<[string, CallsOptions, string[], string[]]>([
   [
     'JSON as the whole text',
     json,
@@ -72,32 +72,38 @@ it.each<[string, CallsInTextOptions, string[], string[]]>([
   ],
   [
     'an answer by a schema',
-    { ...json, answer: object },
+    { ...json, otherwise: object },
     ['{"name": "Bob"}', paris, `[${now},${now}]`],
     ['Bob', invented, ''],
   ],
   [
     'an answer by a schema, or blocks',
-    { ...blocks, answer: object },
+    { ...blocks, otherwise: object },
     ['{"name": "Bob"}', block(paris), `${block(now)}\n${block(now)}`],
     ['Bob', paris, `I look: ${block(paris)}`],
   ],
+  [
+    'calls that have to come',
+    { ...json, otherwise: 'nothing' },
+    [paris, `[${now},${now}]`],
+    ['', 'no', invented, '[]'],
+  ],
+  ['a block that has to come', { ...blocks, parallel: false, otherwise: 'nothing' }, [block(paris)], ['', paris, 'no']],
 ])('%s', (_, options, right, wrong) => {
-  const { begin } = callsInTextGrammar(tools, options);
+  const { begin } = callsGrammar(tools, options);
   for (const text of right) expect([text, accepts(begin, text)]).toEqual([text, true]);
   for (const text of wrong) expect([text, accepts(begin, text)]).toEqual([text, false]);
 });
 
-it('takes any object for a schema that is none, unless the tool is strict or has to be called', () => {
+it('takes any object for a schema that is none, unless the tool is strict', () => {
   const odd = { name: 'odd', parameters: { type: 'date' } };
   const call = '{"name": "odd", "arguments": {"a": [1]}}';
-  expect(accepts(callsInTextGrammar([weather, odd], json).begin, call)).toBe(true);
-  expect(accepts(callsInTextGrammar([weather, odd], json).begin, invented)).toBe(false);
+  expect(accepts(callsGrammar([weather, odd], json).begin, call)).toBe(true);
+  expect(accepts(callsGrammar([weather, odd], json).begin, invented)).toBe(false);
   const refusal = heedError(/type "date"/, /Change this part/);
-  expect(() => callsInTextGrammar([{ ...odd, strict: true }], json)).toThrow(refusal);
-  expect(() => callGrammar([odd])).toThrow(refusal);
+  expect(() => callsGrammar([{ ...odd, strict: true }], json)).toThrow(refusal);
   const checked = { name: 'checked', parameters: { type: 'object', not: { required: ['a'] } } };
-  expect(callsInTextGrammar([checked], blocks).unchecked).toEqual([expect.stringMatching(/^checked: .*not/)]);
+  expect(callsGrammar([checked], blocks).unchecked).toEqual([expect.stringMatching(/^checked: .*not/)]);
 });
 
 const tokenizer = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/tiny-llama', import.meta.url)));
@@ -107,7 +113,7 @@ const idsOf = (mask: TokenMask) =>
 it('leaves a text free, special tokens and its length too, until a call begins', () => {
   const tokens = createGrammarTokens(tokenizer);
   const all = Array.from({ length: tokenizer.vocabularySize }, (_, id) => id);
-  const { begin } = callsInTextGrammar(tools, blocks);
+  const { begin } = callsGrammar(tools, blocks);
   expect(idsOf(tokens.maskOf(begin))).toEqual(all);
   expect(idsOf(tokens.maskOf(begin, 1))).toEqual(all);
   expect(idsOf(tokens.maskOf(after(begin, 'no <tool_call> x')!, 1))).toEqual(all);
@@ -126,7 +132,7 @@ it.each([json, blocks, { ...blocks, parallel: false }])(
     const begins = options.syntax === 'json' ? ['{"name"', ' [ {\n"name"'] : ['<tool_call>{', 'So: <tool_call>\n\n{ '];
     for (let round = 0; round < 20; round++) {
       let text = begins[round % 2];
-      let state = after(callsInTextGrammar(tools, options).begin, text)!;
+      let state = after(callsGrammar(tools, options).begin, text)!;
       const bytes = [...encoder.encode(text)];
       for (let left = 200; !state.ends; left--) {
         const allowed = idsOf(tokens.maskOf(state, left));

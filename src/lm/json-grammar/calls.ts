@@ -1,9 +1,20 @@
-/** Grammars of calls of tools: of one that has to come, and of texts in which a model may call some. */
+/** The grammar of texts in which a model calls tools. */
 import { HeedError } from '../../error.ts';
 import type { JsonGrammar } from '../json-grammar.ts';
 import { BLOCK_MARK } from '../tool-calls.ts';
 import { compileSchema } from './compile.ts';
-import { anyTimes, automaton, beginningOf, choice, literal, nothing, oneOf, type Rule, sequence } from './rules.ts';
+import {
+  anyTimes,
+  automaton,
+  beginningOf,
+  blanks,
+  choice,
+  literal,
+  nothing,
+  oneOf,
+  type Rule,
+  sequence,
+} from './rules.ts';
 import { anyObject, blanksAnd } from './values.ts';
 
 /** A tool that may be called. */
@@ -12,62 +23,60 @@ export interface CallableTool {
   name: string;
   /** JSON schema of its arguments: an object without any unless given. */
   parameters?: unknown;
-  /** Whether a schema that no grammar can have is an error in `callsInText` too, instead of any object. */
+  /** Whether a schema that no grammar can have is an error, instead of any object. */
   strict?: boolean;
 }
 
-/** How a model calls tools in a text. */
-export interface CallsInTextOptions {
-  /** Calls are `<tool_call>` blocks anywhere in the text, or the whole text is JSON: a call, or a list of them. */
+/** How a model calls tools. */
+export interface CallsOptions {
+  /** Calls are `<tool_call>` blocks, or the whole text is JSON: a call, or a list of them. */
   syntax: 'blocks' | 'json';
   /** Whether there may be several calls. */
   parallel: boolean;
-  /** What has to come where no tool is called, instead of any text: JSON by a schema, or any object. */
-  answer?: { schema: unknown } | 'object';
-}
-
-/** The grammar of a call: an object with the `name` of one of the tools, and its `arguments` by the tool's schema. */
-export function callGrammar(tools: readonly CallableTool[]): JsonGrammar {
-  const { named, unchecked } = compileTools(tools.map((tool) => ({ ...tool, strict: true })));
-  return { begin: beginningOf(sequence(literal('{'), blanksAnd(literal('"name"')), named)), unchecked };
+  /** What may come instead of calls, or with blocks, text around them too: any object, JSON by a schema, or nothing. */
+  otherwise: 'text' | 'object' | { schema: unknown } | 'nothing';
 }
 
 /**
- * The grammar of texts in which a call, once it has begun, is a call of one of these tools by its schema. With `json` it
- * has begun with its `name`; other JSON is free.
+ * The grammar of calls of these tools, each with the `name` of one of them and `arguments` by its schema. Where a text may
+ * come instead, it is free until a call has begun: with `json`, with its `name` at the beginning of the text.
  *
- * @throws HeedError that names the part of the answer's schema or of a strict tool's that cannot be.
+ * @throws HeedError that names the part of a schema that cannot be, unless it is that of a tool that is not strict.
  */
-export function callsInTextGrammar(tools: readonly CallableTool[], options: CallsInTextOptions): JsonGrammar {
+export function callsGrammar(tools: readonly CallableTool[], options: CallsOptions): JsonGrammar {
   const { named, reversed, unchecked } = compileTools(tools);
-  const name = sequence(anyBlanks, literal('"name"'), named);
-  const { syntax, answer } = options;
-  const rule =
-    syntax === 'json' ? jsonCalls(name, options) : blocks(choice(name, sequence(anyBlanks, reversed)), options);
-  if (answer === undefined) return { begin: beginningOf(rule), unchecked };
-  const other = answer === 'object' ? { rule: anyObject(), unchecked: [] } : compileSchema(answer.schema);
-  return { begin: beginningOf(choice(rule, other.rule)), unchecked: [...unchecked, ...other.unchecked] };
+  const { syntax, otherwise } = options;
+  const name = sequence(literal('"name"'), named);
+  const rule = syntax === 'json' ? jsonCalls(name, options) : blockCalls(choice(name, reversed), options);
+  if (otherwise === 'text' || otherwise === 'nothing') return { begin: beginningOf(rule), unchecked };
+  const answer = otherwise === 'object' ? { rule: anyObject(), unchecked: [] } : compileSchema(otherwise.schema);
+  return { begin: beginningOf(choice(rule, answer.rule)), unchecked: [...unchecked, ...answer.unchecked] };
 }
 
-/** Calls as a whole text, or any other text. `name`: what comes behind the bracket of a call. */
-function jsonCalls(name: Rule, { parallel, answer }: CallsInTextOptions): Rule {
-  const call = sequence(literal('{'), name);
-  const others = anyTimes(sequence(anyBlanks, literal(','), anyBlanks, call));
-  const list = sequence(literal('['), anyBlanks, call, parallel ? others : nothing, anyBlanks, literal(']'));
-  const calls = sequence(anyBlanks, choice(call, list), anyBlanks);
-  return answer === undefined ? choice(calls, textWithout(wholeMark)) : calls;
+/** Blanks where a call begins: in a text, as many as the model likes. */
+const blanksAt = ({ otherwise }: CallsOptions): Rule => (otherwise === 'text' ? anyTimes(oneOf(isBlank)) : blanks);
+
+/** Calls as a whole text. `call`: what comes behind the bracket of one. */
+function jsonCalls(call: Rule, options: CallsOptions): Rule {
+  const gap = blanksAt(options);
+  const first = sequence(literal('{'), gap, call);
+  const others = anyTimes(blanksAnd(literal(','), literal('{'), call));
+  const list = sequence(literal('['), gap, first, options.parallel ? others : nothing, blanksAnd(literal(']')));
+  const calls = sequence(gap, choice(first, list));
+  return options.otherwise === 'text' ? choice(sequence(calls, blanks), textWithout(wholeMark)) : calls;
 }
 
-/** A text with blocks of calls; only blocks where the `answer` is something else. */
-function blocks(call: Rule, { parallel, answer }: CallsInTextOptions): Rule {
-  const end = sequence(anyBlanks, literal('</tool_call>'));
-  if (answer !== undefined) {
-    const block = sequence(literal(BLOCK_MARK), anyBlanks, literal('{'), call, end, anyBlanks);
-    return parallel ? sequence(block, anyTimes(block)) : block;
+/** Blocks of calls. `call`: what comes behind the bracket of one. */
+function blockCalls(call: Rule, options: CallsOptions): Rule {
+  const { parallel, otherwise } = options;
+  const rest = sequence(blanksAt(options), call, blanksAnd(literal('</tool_call>')));
+  if (otherwise !== 'text') {
+    const block = sequence(literal(BLOCK_MARK), blanksAnd(literal('{')), rest);
+    return parallel ? sequence(block, anyTimes(blanksAnd(block))) : block;
   }
-  const block = sequence(textBehind(blockMark), call, end);
+  const block = sequence(textBehind(blockMark), rest);
   const text = textWithout(blockMark);
-  return parallel ? sequence(anyTimes(block), text) : choice(text, sequence(block, anyBlanks));
+  return parallel ? sequence(anyTimes(block), text) : choice(text, sequence(block, blanks));
 }
 
 const NONE = { type: 'object', properties: {}, additionalProperties: false };
@@ -105,7 +114,6 @@ function compileParameters(parameters: unknown, strict = false): { rule: Rule; u
 
 /** Blanks of JSON. */
 const isBlank = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
-const anyBlanks = anyTimes(oneOf(isBlank));
 
 /** How far a text has come into what begins a call: a place in it, after each byte. */
 interface Mark {

@@ -6,18 +6,13 @@ import { Ajv } from 'ajv';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import { type CarriedError, carried } from '../../error.ts';
 import { createGrammarTokens, type GrammarTokens, type TokenMask } from '../../lm/constrain.ts';
-import {
-  type CallableTool,
-  type CallsInTextOptions,
-  callGrammar,
-  callsInTextGrammar,
-} from '../../lm/json-grammar/calls.ts';
+import { type CallableTool, type CallsOptions, callsGrammar } from '../../lm/json-grammar/calls.ts';
 import { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from '../../lm/json-grammar.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import { parseCalls } from '../../lm/tool-calls.ts';
 
-/** What a completion has to be: any JSON object, JSON by a schema, a call of one of the tools, or a text that may call. */
-export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; inText?: CallsInTextOptions };
+/** What a completion has to be: any JSON object, JSON by a schema, or what calls tools. */
+export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; calls: CallsOptions };
 
 /** A place in a text, and the tokens that were written since. */
 export interface MaskOrder {
@@ -134,7 +129,7 @@ export function createFormatEngine(): (order: FormatOrder) => FormatReplies[Form
 function grammarOf(format: CompletionFormat): JsonGrammar {
   if (format === 'object') return anyObjectGrammar();
   if ('schema' in format) return jsonGrammar(format.schema);
-  return format.inText ? callsInTextGrammar(format.tools, format.inText) : callGrammar(format.tools);
+  return callsGrammar(format.tools, format.calls);
 }
 
 /** What is wrong with a text; undefined if nothing is. */
@@ -143,23 +138,24 @@ type Check = (text: string) => string | undefined;
 function checkOf(format: CompletionFormat): Check {
   if (format === 'object') return () => undefined;
   if ('schema' in format) return schemaCheck(format.schema);
-  const { tools, inText } = format;
-  const checks = new Map(tools.map((tool) => [tool.name, argumentsCheck(tool, inText !== undefined)]));
+  const { tools, calls: options } = format;
+  const checks = new Map(tools.map((tool) => [tool.name, argumentsCheck(tool)]));
+  const otherwise = typeof options.otherwise === 'object' ? checkOf(options.otherwise) : () => undefined;
   const named = tools.map(({ name }) => ({ function: { name } }));
   return (text) => {
     const { calls } = parseCalls(text, named);
-    if (calls.length === 0) return inText?.answer && checkOf(inText.answer)(text);
+    if (calls.length === 0) return otherwise(text);
     const faults = calls.map(({ function: { name, arguments: json } }) => checks.get(name)!(json));
     return faults.find((fault) => fault !== undefined);
   };
 }
 
-/** In a text, the arguments of a tool whose schema is none are any object. */
-function argumentsCheck({ parameters = {}, strict }: CallableTool, inText: boolean): Check {
+/** The arguments of a tool that is not strict may have a schema that is none. */
+function argumentsCheck({ parameters = {}, strict }: CallableTool): Check {
   try {
     return schemaCheck(parameters);
   } catch (error) {
-    if (strict || !inText) throw error;
+    if (strict) throw error;
     return () => undefined;
   }
 }

@@ -2,6 +2,7 @@
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { knowsBytes } from '../../lm/token-bytes.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
+import { BLOCK_MARK } from '../../lm/tool-calls.ts';
 import { ApiError } from '../errors.ts';
 import type { LoadedModel } from '../loaded-model.ts';
 import type { CompletionFormat } from './format-engine.ts';
@@ -29,18 +30,18 @@ export function formatWithTools(
   request: ChatRequest,
   { tools, required }: { tools: readonly ToolDefinition[]; required: boolean },
 ): CompletionFormat | undefined {
+  const answer = formatOf(request);
+  if (tools.length === 0) return answer;
   const callable = tools.map(({ function: { name, parameters, strict } }) => ({
     name,
     parameters,
-    ...(strict && { strict }),
+    strict: required || strict === true,
   }));
-  if (required) return { tools: callable };
-  const answer = formatOf(request);
-  if (tools.length === 0) return answer;
   const can = knowsBytes(tokenizer) && ends.length > 0;
   if (!can && !answer && !callable.some(({ strict }) => strict)) return undefined;
-  const syntax = templateOfTools(tokenizer).includes('<tool_call>') ? 'blocks' : 'json';
-  return { tools: callable, inText: { syntax, parallel: request.parallel_tool_calls ?? true, answer } };
+  const syntax = templateOfTools(tokenizer).includes(BLOCK_MARK) ? 'blocks' : 'json';
+  const parallel = !required && (request.parallel_tool_calls ?? true);
+  return { tools: callable, calls: { syntax, parallel, otherwise: required ? 'nothing' : (answer ?? 'text') } };
 }
 
 function formatOf({ response_format }: ChatRequest): { schema: unknown } | 'object' | undefined {
