@@ -39,7 +39,9 @@ export function formatWithTools(
   }));
   const can = knowsBytes(tokenizer) && ends.length > 0;
   if (!can && !answer && !callable.some(({ strict }) => strict)) return undefined;
-  const syntax = templateOfTools(tokenizer).includes(BLOCK_MARK) ? 'blocks' : 'json';
+  // a mark that is a special token is not part of the text
+  const hasBlocks = templateOfTools(tokenizer).includes(BLOCK_MARK) && !tokenizer.specialTokens.has(BLOCK_MARK);
+  const syntax = hasBlocks ? 'blocks' : 'json';
   const parallel = !required && (request.parallel_tool_calls ?? true);
   return { tools: callable, calls: { syntax, parallel, otherwise: required ? 'nothing' : (answer ?? 'text') } };
 }
