@@ -61,14 +61,15 @@ it.each<[string, CallsOptions, string[], string[]]>([
       `I look: ${block(reversed)}`,
       `a <tool_cal${block(now)}${block(paris)} b`,
       '<tool_call>x',
+      block(`[${paris}, ${reversed}]`),
     ],
     [block(invented), block(london), `a${block(`{"x":1}`)}`, `<tool_call>${paris}`, `${block(now)} ${block(invented)}`],
   ],
   [
     'one block',
     { ...blocks, parallel: false },
-    ['no', `I look: ${block(paris)}\n`],
-    [block(paris) + block(now), `${block(paris)} and`],
+    ['no', `I look: ${block(paris)}\n`, block(`[ ${paris}]`)],
+    [block(paris) + block(now), block(`[${paris},${now}]`), `${block(paris)} and`],
   ],
   [
     'an answer by a schema',
@@ -129,7 +130,8 @@ it.each([json, blocks, { ...blocks, parallel: false }])(
     const tokens = createGrammarTokens(tokenizer);
     const bytesOf = tokenBytes(tokenizer);
     const draws = random(5, 'calls');
-    const begins = options.syntax === 'json' ? ['{"name"', ' [ {\n"name"'] : ['<tool_call>{', 'So: <tool_call>\n\n{ '];
+    const begins =
+      options.syntax === 'json' ? ['{"name"', ' [ {\n"name"'] : ['<tool_call>{', 'So: <tool_call>\n\n[ { '];
     for (let round = 0; round < 20; round++) {
       let text = begins[round % 2];
       let state = after(callsGrammar(tools, options).begin, text)!;

@@ -59,25 +59,30 @@ const blanksAt = ({ otherwise }: CallsOptions): Rule => (otherwise === 'text' ? 
 /** Calls as a whole text. `call`: what comes behind the bracket of one. */
 function jsonCalls(call: Rule, options: CallsOptions): Rule {
   const gap = blanksAt(options);
-  const first = sequence(literal('{'), gap, call);
-  const others = anyTimes(blanksAnd(literal(','), literal('{'), call));
-  const list = sequence(literal('['), gap, first, options.parallel ? others : nothing, blanksAnd(literal(']')));
-  const calls = sequence(gap, choice(first, list));
+  const one = sequence(literal('{'), gap, call);
+  const calls = sequence(gap, choice(one, sequence(literal('['), gap, one, restOfList(call, options))));
   return options.otherwise === 'text' ? choice(sequence(calls, blanks), textWithout(wholeMark)) : calls;
 }
 
-/** Blocks of calls. `call`: what comes behind the bracket of one. */
+/** Blocks of calls, or of lists of them. `call`: what comes behind the bracket of one. */
 function blockCalls(call: Rule, options: CallsOptions): Rule {
   const { parallel, otherwise } = options;
-  const rest = sequence(blanksAt(options), call, blanksAnd(literal('</tool_call>')));
+  const end = blanksAnd(literal('</tool_call>'));
   if (otherwise !== 'text') {
-    const block = sequence(literal(BLOCK_MARK), blanksAnd(literal('{')), rest);
+    const block = sequence(literal(BLOCK_MARK), blanksAnd(literal('{'), call), end);
     return parallel ? sequence(block, anyTimes(blanksAnd(block))) : block;
   }
-  const block = sequence(textBehind(blockMark), rest);
+  const gap = blanksAt(options);
+  const one = sequence(textBehind('{'), gap, call, end);
+  const list = sequence(textBehind('['), gap, literal('{'), gap, call, restOfList(call, options), end);
+  const block = choice(one, list);
   const text = textWithout(blockMark);
   return parallel ? sequence(anyTimes(block), text) : choice(text, sequence(block, blanks));
 }
+
+/** What follows the first call of a list. */
+const restOfList = (call: Rule, { parallel }: CallsOptions): Rule =>
+  sequence(parallel ? anyTimes(blanksAnd(literal(','), literal('{'), call)) : nothing, blanksAnd(literal(']')));
 
 const NONE = { type: 'object', properties: {}, additionalProperties: false };
 
@@ -117,19 +122,22 @@ const isBlank = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x0
 
 /** How far a text has come into what begins a call: a place in it, after each byte. */
 interface Mark {
-  /** The place behind it. */
-  length: number;
+  /** The places behind it. */
+  ends: readonly number[];
   after(place: number, byte: number): number;
 }
 
-const BLOCK = `${BLOCK_MARK}{`;
+/** The places behind a block's mark and a bracket. */
+const BEHIND = { '{': BLOCK_MARK.length + 1, '[': BLOCK_MARK.length + 2 };
 /** Anywhere in a text. */
 const blockMark: Mark = {
-  length: BLOCK.length,
+  ends: Object.values(BEHIND),
   after(place, byte) {
-    if (place === BLOCK.length - 1 && isBlank(byte)) return place;
-    if (byte === BLOCK.charCodeAt(place)) return place + 1;
-    return byte === BLOCK.charCodeAt(0) ? 1 : 0;
+    if (place === BLOCK_MARK.length && isBlank(byte)) return place;
+    if (place === BLOCK_MARK.length && byte === 0x7b) return BEHIND['{'];
+    if (place === BLOCK_MARK.length && byte === 0x5b) return BEHIND['['];
+    if (byte === BLOCK_MARK.charCodeAt(place)) return place + 1;
+    return byte === BLOCK_MARK.charCodeAt(0) ? 1 : 0;
   },
 };
 
@@ -137,7 +145,7 @@ const WHOLE = '[{"name"';
 const NOWHERE = -1;
 /** At the beginning of a text. */
 const wholeMark: Mark = {
-  length: WHOLE.length,
+  ends: [WHOLE.length],
   after(place, byte) {
     if (place >= 0 && place <= WHOLE.indexOf('"') && isBlank(byte)) return place;
     if (place === 0 && byte === WHOLE.charCodeAt(1)) return 2;
@@ -146,26 +154,31 @@ const wholeMark: Mark = {
 };
 
 /** Any text in which no call begins. */
-const textWithout = ({ length, after }: Mark): Rule =>
+const textWithout = ({ ends, after }: Mark): Rule =>
   automaton({
     start: 0,
     key: String,
     after(place, byte) {
       const next = after(place, byte);
-      return next === length ? undefined : next;
+      return ends.includes(next) ? undefined : next;
     },
     ends: () => true,
     isText: () => true,
     least: () => 0,
   });
 
-/** A text up to where a call begins. */
-const textBehind = ({ length, after }: Mark): Rule =>
-  automaton({
+/** A text up to the first block, behind its bracket. */
+const textBehind = (bracket: '{' | '['): Rule => {
+  const end = BEHIND[bracket];
+  return automaton({
     start: 0,
     key: String,
-    after: (place, byte) => (place === length ? undefined : after(place, byte)),
-    ends: (place) => place === length,
-    isText: (place) => place < length,
-    least: (place) => length - place,
+    after(place, byte) {
+      const next = blockMark.after(place, byte);
+      return place === end || (next !== end && blockMark.ends.includes(next)) ? undefined : next;
+    },
+    ends: (place) => place === end,
+    isText: (place) => place !== end,
+    least: (place) => (place === end ? 0 : BLOCK_MARK.length + 1 - place),
   });
+};
