@@ -9,7 +9,7 @@ import { createGrammarTokens, type GrammarTokens, type TokenMask } from '../../l
 import { type CallableTool, type CallsOptions, callsGrammar } from '../../lm/json-grammar/calls.ts';
 import { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from '../../lm/json-grammar.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
-import { parseCalls } from '../../lm/tool-calls.ts';
+import { parseCalls, parsedJson } from '../../lm/tool-calls.ts';
 
 /** What a completion has to be: any JSON object, JSON by a schema, or what calls tools. */
 export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; calls: CallsOptions };
@@ -166,7 +166,7 @@ function schemaCheck(schema: unknown): Check {
   const ajv = /draft-0[467]/.test(String($schema ?? '')) ? new Ajv(options) : new Ajv2020(options);
   const validate = ajv.compile(rest);
   return (text) => {
-    if (validate(JSON.parse(text))) return undefined;
+    if (validate(parsedJson(text))) return undefined; // a call that no grammar bound may be no JSON
     const [{ instancePath, message }] = validate.errors!;
     return `${instancePath || 'the whole'} ${message}`;
   };
