@@ -149,12 +149,22 @@ export function policyFigures(results) {
   return {
     table: () =>
       table(
-        ['Method', 'Learned', 'Wins, %', 'Wins at matched length, %', 'KL, nats', 'Words (before)', 'CPU minutes'],
-        results.map(({ key, wins, interval: [low, high], even, kl, words, seconds }) => [
+        [
+          'Method',
+          'Learned',
+          'Wins, %',
+          'Wins at matched length, %',
+          'Both at 0.7: wins (at matched length), %',
+          'KL, nats',
+          'Words (before)',
+          'CPU minutes',
+        ],
+        results.map(({ key, wins, interval: [low, high], even, colder, kl, words, seconds }) => [
           key.method,
           learnedFrom(key),
           `${percent(wins)} (${percent(low)} to ${percent(high)})`,
           `${percent(even.wins)} of ${even.pairs} pairs`,
+          colder ? `${percent(colder.wins)} (${percent(colder.even.wins)})` : '–',
           kl.toFixed(1),
           `${words.policy.toFixed(0)} (${words.before.toFixed(0)})`,
           (seconds / 60).toFixed(0),

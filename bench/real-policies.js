@@ -1,8 +1,9 @@
 /**
  * Policies from SmolLM2-135M on writing arguments. The comparisons of eight debates teach them, by themselves (DPO, KTO) or
  * by a reward model (online DPO, GRPO, PPO). Beside them is the model before, at lower temperatures. A reward model of the
- * four other debates judges what they write on those debates, beside the completions of the model before. Both reward
- * models are heads that leave length out. Results are kept in real-policies.jsonl, with some completions.
+ * four other debates judges what they write on those debates, beside the completions of the model before, at temperature 1
+ * and with both sides colder. Both reward models are heads that leave length out. Results are kept in real-policies.jsonl,
+ * with some completions.
  *
  * HEED_BENCH_METHODS names methods, separated by ;. HEED_BENCH_STEPS and HEED_BENCH_PAIRS are how much each learns: by
  * default 40 steps of 32 completions, or 1,000 comparisons.
@@ -23,6 +24,8 @@ const pairs = Number(process.env.HEED_BENCH_PAIRS ?? 1000);
 const LEARNED = 8;
 /** Completions of each prompt that are judged. */
 const DRAWN = 16;
+/** Where both sides write so, being surer of what one writes gains nothing. */
+const COLDER = 0.7;
 /** Completions that a result keeps. */
 const SHOWN = 20;
 const maxTokens = 96;
@@ -59,7 +62,8 @@ const METHODS = {
   KTO: onPairs(kto),
   'online DPO': onReward(onlineDpo),
   GRPO: onReward(grpo),
-  PPO: onReward(ppo),
+  // a critic of its own, and a second pass, would take three times as long
+  PPO: onReward(ppo, { critic: { kind: 'shared' }, ppo: { epochs: 1 } }),
   'GRPO, no limit': onReward(grpo, { maxKl: 0, beta: 0 }),
 };
 
@@ -124,19 +128,23 @@ async function trained(method, { path, learned, judged }) {
   const data = Array.from(some, (i) => learned.data[i]);
   const before = await loadModel(path);
   const began = await loadModel(path);
-  const { model } = await METHODS[method]({ model: began, data, prompts: learned.prompts, reward: learned.reward });
+  const run = METHODS[method]({ model: began, data, prompts: learned.prompts, reward: learned.reward });
+  if (Symbol.asyncIterator in run) for await (const { step } of run) process.stderr.write(`\r${method}: step ${step} `);
+  const { model } = await run;
   const drawn = judged.prompts.flatMap((prompt) => Array.from({ length: DRAWN }, () => prompt));
-  const compared = await evaluatePolicy({ model, baseline: before, data: drawn, reward: judged.reward, maxTokens });
+  const judgedAt = (temperature) =>
+    evaluatePolicy({ model, baseline: before, data: drawn, reward: judged.reward, maxTokens, temperature });
+  const compared = await judgedAt(1);
+  const colder = await judgedAt(COLDER);
   const texts = (side) => compared.pairs.map((pair, i) => ({ prompt: drawn[i].prompt, completion: pair[side] }));
   const [policy, baseline] = await Promise.all(['policy', 'baseline'].map((side) => learned.reward.score(texts(side))));
   for (const each of [model, before]) each[Symbol.dispose]();
   const lengths = (side) => compared.pairs.map((pair) => wordsOf(pair[side]).length);
   const shown = random(0, 'shown').shuffle(Int32Array.from(drawn.keys())).slice(0, SHOWN);
   return {
-    wins: compared.winRate,
-    interval: compared.interval,
-    even: atMatchedLength(compared.pairs),
+    ...winsOf(compared),
     kl: compared.kl,
+    colder: { temperature: COLDER, ...winsOf(colder) },
     words: { policy: mean(lengths('policy')), before: mean(lengths('baseline')) },
     judge: compared.reward.difference,
     taught: mean(policy) - mean(baseline),
@@ -148,6 +156,8 @@ async function trained(method, { path, learned, judged }) {
     machine,
   };
 }
+
+const winsOf = ({ winRate, interval, pairs }) => ({ wins: winRate, interval, even: atMatchedLength(pairs) });
 
 /** The share of wins among all pairs of a prompt whose lengths differ by a tenth at most. */
 function atMatchedLength(compared) {
