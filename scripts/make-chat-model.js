@@ -1,5 +1,5 @@
 // Makes models/reviews-chat again: reviews-base with tokens for every text, which has learned to answer in JSON and to
-// call tools. Takes a few minutes:
+// call tools. Takes a minute:
 //   npm run build && node scripts/make-chat-model.js
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -72,6 +72,35 @@ it('calls a tool, and goes on with its result', async () => {
   expect(choices[0].message.content).toMatch(/\w/);
 });
 
+// as reported of other servers: langchain4j#1052, sglang#9696, ollama-python#546, llama.cpp#25454
+it('calls only tools that there are, by their schemas, where it may call some', async () => {
+  const Place = z.object({ city: z.enum(['Paris', 'Lima']) });
+  const Sum = z.object({ a: z.number().int(), b: z.number().int() });
+  const tools = [
+    zodFunction({ name: 'get_weather', parameters: Place }),
+    zodFunction({ name: 'add', parameters: Sum }),
+  ];
+  const ask = async (content: string, more: object = {}) => {
+    const asked = { model, messages: [{ role: 'user' as const, content }], tools, temperature: 0, max_tokens: 100 };
+    const { message } = (await client.chat.completions.create({ ...asked, ...more })).choices[0];
+    const calls = (message.tool_calls ?? []) as OpenAI.ChatCompletionMessageFunctionToolCall[];
+    return { content: message.content, calls: calls.map((call) => call.function) };
+  };
+  const answer = zodResponseFormat(z.object({ rating: z.number().int() }), 'answer');
+  let called = 0;
+  for (const content of ['What is the weather in Paris?', 'Add 3 and 4', 'Weather today in Lima', 'Hello!']) {
+    for (const { name, arguments: json } of (await ask(content)).calls) {
+      expect((name === 'add' ? Sum : Place).safeParse(JSON.parse(json)).success).toBe(true);
+      called++;
+    }
+    const one = await ask(content, { temperature: 1, seed: 3, parallel_tool_calls: false });
+    expect(one.calls.length).toBeLessThan(2);
+    const other = await ask(content, { response_format: answer });
+    if (other.calls.length === 0) expect(JSON.parse(other.content!)).toHaveProperty('rating');
+  }
+  expect(called).toBeGreaterThan(0);
+});
+
 // as reported of other servers: vllm#16340 and #14951, ollama#7881 and #4448
 it('streams calls that clients put together, and usage with several choices', async () => {
   const tools = [zodFunction({ name: 'get_weather', parameters: Weather })];
