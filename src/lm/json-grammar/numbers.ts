@@ -39,14 +39,15 @@ interface NumberState {
   free: boolean;
 }
 
-/** Numbers without exponent within bounds; undefined if there are none. */
-export function boundedNumber(bounds: NumberBounds): Rule | undefined {
+const larger = (a: bigint, b: bigint) => (a > b ? a : b);
+
+/** Bounds in whole numbers of 10^−places. */
+function scaled(bounds: NumberBounds) {
   const { integer, multipleOf } = bounds;
   const multiple = multipleOf === undefined ? undefined : decimal(multipleOf);
   const edges = [bounds.minimum, bounds.maximum, bounds.exclusiveMinimum, bounds.exclusiveMaximum];
   const given = edges.filter((value) => value !== undefined).map(decimal);
   const most = (multiple && !integer && multiple.places) || DIGITS;
-  // digits after the point that may be written, and that are computed with
   const written = integer || multiple?.places === 0 ? 0 : Math.min(DIGITS, most);
   const places = Math.max(written, multiple?.places ?? 0, ...given.map(({ places }) => places));
   const scale = (value: number | undefined, none: bigint) => {
@@ -56,11 +57,22 @@ export function boundedNumber(bounds: NumberBounds): Rule | undefined {
   };
   const room = Math.max(DIGITS, ...given.map(({ whole, places }) => String(whole).replace('-', '').length - places));
   const far = power(room + places);
-  const larger = (a: bigint, b: bigint) => (a > b ? a : b);
-  const lowest = larger(scale(bounds.minimum, -far), scale(bounds.exclusiveMinimum, -far - 1n) + 1n);
-  const highest = -larger(-scale(bounds.maximum, far), -(scale(bounds.exclusiveMaximum, far + 1n) - 1n));
-  const unit = multiple ? multiple.whole * power(places - multiple.places) : 1n;
+  return {
+    multiple,
+    /** Digits after the point that may be written, and that are computed with. */
+    written,
+    places,
+    /** Digits of a number. */
+    room,
+    lowest: larger(scale(bounds.minimum, -far), scale(bounds.exclusiveMinimum, -far - 1n) + 1n),
+    highest: -larger(-scale(bounds.maximum, far), -(scale(bounds.exclusiveMaximum, far + 1n) - 1n)),
+    unit: multiple ? multiple.whole * power(places - multiple.places) : 1n,
+  };
+}
 
+/** Numbers without exponent within bounds; undefined if there are none. */
+export function boundedNumber(bounds: NumberBounds): Rule | undefined {
+  const { multiple, written, places, room, lowest, highest, unit } = scaled(bounds);
   /** Whether one of low, low + step, …, high is within the bounds and a multiple. */
   const hits = (negative: boolean, low: bigint, high: bigint, step: bigint): boolean => {
     const [from, to] = negative ? [-highest, -lowest] : [lowest, highest];

@@ -130,9 +130,8 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     if (outbox.length === 0) judged.clear();
     try {
       const reply = await json(projectApi.next.$post({ ...place, json: { count: AHEAD + judged.size } }));
-      const { assignments } = reply;
       guidelines = reply.guidelines;
-      const fresh = assignments.filter(
+      const fresh = reply.assignments.filter(
         ({ item }) => !judged.has(item.id) && !items.some((one) => one.item.id === item.id),
       );
       if (items.length === 0) since = performance.now();
@@ -164,7 +163,7 @@ export function createQueue(person: Pick<Person, 'id'>, project: string, onChang
     judge(judgment, guidelines) {
       const current = items.shift()!;
       faults.refused = undefined;
-      done.push({ assigned: current, judgment: judgment });
+      done.push({ assigned: current, judgment });
       judged.add(current.item.id);
       const duration = Math.round(performance.now() - since);
       since = performance.now();
