@@ -52,40 +52,28 @@ interface Session {
 const SILENCE = 30 * 60_000; // ms without a sign of life, after which a session's memory is freed
 const SNAPSHOTS = 8; // unnamed ones of a session: a loop of training makes one at each step
 
-/** Makes an empty list of sessions; it ends with the server. */
-export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) {
+/** The sessions that have not ended, by their ids. */
+function createSessionList({ clock, onNotice }: Pick<ServeContext, 'clock' | 'onNotice'>) {
   const sessions = new Map<string, Session>();
-
   const end = ({ id, models, samplers }: Session) => {
     for (const one of [...samplers.values(), ...models.values()]) one[Symbol.dispose]();
     sessions.delete(id);
   };
-  const closings = new Set<Promise<unknown>>();
-  defer(async () => {
-    for (const session of [...sessions.values()]) end(session);
-    await Promise.all(closings);
-  });
-
-  const find = (id: string): Session => {
-    const session = sessions.get(id);
-    if (!session) {
-      throw new ApiError(404, `There is no session "${id}". The server may have been restarted: begin a new one.`, {
-        param: 'session_id',
-        code: 'session_not_found',
-      });
-    }
-    session.seen = clock();
-    return session;
-  };
-
-  const samplingId = (session: string, number: number) => `${session}:sample:${number}`;
-  const addSampler = ({ samplers }: Session, made: SamplingSession): SamplingSession => {
-    samplers.set(made.id, made);
-    return made;
-  };
-
   return {
-    find,
+    all: () => [...sessions.values()],
+    end,
+    /** A session of an id, which gives a sign of life. @throws ApiError 404 */
+    find(id: string): Session {
+      const session = sessions.get(id);
+      if (!session) {
+        throw new ApiError(404, `There is no session "${id}". The server may have been restarted: begin a new one.`, {
+          param: 'session_id',
+          code: 'session_not_found',
+        });
+      }
+      session.seen = clock();
+      return session;
+    },
     /** Begins a session. Those that are silent for long end. */
     begin(): string {
       for (const session of [...sessions.values()]) {
@@ -97,6 +85,27 @@ export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) 
       sessions.set(id, { id, seen: clock(), models: new Map(), samplers: new Map() });
       return id;
     },
+  };
+}
+
+/** Makes an empty list of sessions; it ends with the server. */
+export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) {
+  const { all, begin, end, find } = createSessionList({ clock, onNotice });
+  const closings = new Set<Promise<unknown>>();
+  defer(async () => {
+    for (const session of all()) end(session);
+    await Promise.all(closings);
+  });
+
+  const samplingId = (session: string, number: number) => `${session}:sample:${number}`;
+  const addSampler = ({ samplers }: Session, made: SamplingSession): SamplingSession => {
+    samplers.set(made.id, made);
+    return made;
+  };
+
+  return {
+    find,
+    begin,
     /** A model of an id. @throws ApiError 404 */
     model(id: string): SessionModel {
       const model = find(id.split(':')[0]).models.get(id);
@@ -105,7 +114,7 @@ export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) 
       return model;
     },
     /** All models that are being trained. */
-    models: () => [...sessions.values()].flatMap(({ models }) => [...models.values()]),
+    models: () => all().flatMap(({ models }) => [...models.values()]),
     /** Makes a model to train, or returns the one that has this number. `begin` gives it its first weights. */
     addModel(
       sessionId: string,
@@ -119,26 +128,11 @@ export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) 
       if (earlier) return earlier;
       const ready = makeModel(shelf, { base, lora }, begin);
       ready.catch(() => session.models.delete(id));
-      const order = createOrder();
-      const model: SessionModel = {
-        id,
-        base,
-        lora,
-        labels,
-        used: clock(),
-        ready,
-        inOrder: order.add,
-        [Symbol.dispose]() {
-          session.models.delete(id);
-          const closing = order.end().then(async () => {
-            const made = await ready.catch(() => undefined);
-            made?.training[Symbol.dispose]();
-            made?.served[Symbol.dispose]();
-            closings.delete(closing);
-          });
-          closings.add(closing);
-        },
-      };
+      const model = sessionModel({ id, base, lora, labels, used: clock() }, ready, (closing) => {
+        session.models.delete(id);
+        closings.add(closing);
+        void closing.then(() => closings.delete(closing));
+      });
       session.models.set(id, model);
       return model;
     },
@@ -177,13 +171,7 @@ export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) 
       const session = find(model.id.split(':')[0]);
       const { training } = await model.ready;
       const adapters = { options: training.options, parameters: copyOf(training.adapters) };
-      const unnamed = [...session.samplers.values()].filter(
-        ({ path, base }) => path === SNAPSHOT && base === model.base,
-      );
-      for (const oldest of unnamed.slice(0, Math.max(0, unnamed.length + 1 - SNAPSHOTS))) {
-        session.samplers.delete(oldest.id);
-        oldest[Symbol.dispose]();
-      }
+      endOldest(session, model.base);
       const id = samplingId(session.id, number);
       return addSampler(
         session,
@@ -195,6 +183,15 @@ export function createSessions({ shelf, clock, onNotice, defer }: ServeContext) 
       );
     },
   };
+}
+
+/** Ends the oldest snapshots without a name, so that there is room for one more. */
+function endOldest({ samplers }: Session, model: string): void {
+  const unnamed = [...samplers.values()].filter(({ path, base }) => path === SNAPSHOT && base === model);
+  for (const oldest of unnamed.slice(0, Math.max(0, unnamed.length + 1 - SNAPSHOTS))) {
+    samplers.delete(oldest.id);
+    oldest[Symbol.dispose]();
+  }
 }
 
 /** A model to train over a base model, with the first weights that `begin` gives it. */
@@ -214,6 +211,22 @@ async function makeModel(
 
 /** The sessions of a server. */
 export type Sessions = ReturnType<typeof createSessions>;
+
+/** A model that is trained in the order of requests. `onEnd` gets what is still to be closed when it is disposed of. */
+function sessionModel(
+  fields: Pick<SessionModel, 'id' | 'base' | 'lora' | 'labels' | 'used'>,
+  ready: SessionModel['ready'],
+  onEnd: (closing: Promise<void>) => void,
+): SessionModel {
+  const order = createOrder();
+  const close = async () => {
+    await order.end();
+    const made = await ready.catch(() => undefined);
+    made?.training[Symbol.dispose]();
+    made?.served[Symbol.dispose]();
+  };
+  return { ...fields, ready, inOrder: order.add, [Symbol.dispose]: () => onEnd(close()) };
+}
 
 /** In place of a path: a snapshot without a name. */
 const SNAPSHOT = 'snapshot';
