@@ -128,7 +128,6 @@ const figures = {
   linesOfCode: lines,
   tokensPerLine: Number(tokensPerLine.toFixed(2)),
   functionsOver100: functions.length,
-  functionsOver150: functions.filter((f) => f.lines > 150).length,
   namesOfTwoRooms: shared.length,
   packingSpreads: spreads.length,
   flags: sum(Object.values(perCommand)),
