@@ -171,6 +171,11 @@ export function policyFigures(results) {
         ]),
       ),
     even: (...method) => `${percent(one(method.join(' ')).even.wins)} %`,
+    colder: (...method) => `${percent(one(method.join(' ')).colder.even.wins)} %`,
+    words(...method) {
+      const { policy, before } = one(method.join(' ')).words;
+      return `${policy.toFixed(0)} words instead of ${before.toFixed(0)}`;
+    },
     /** Completions of both sides, drawn by the seed. */
     samples: (...method) =>
       table(
