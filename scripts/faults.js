@@ -282,8 +282,8 @@ export const faults = [
     room: 'preference',
     kind: 'off by one',
     file: 'src/preference/agreement.ts',
-    from: 'equal += own[c] * (own[c] - 1)',
-    to: 'equal += own[c] * own[c]',
+    from: 'equal += row[c] * (row[c] - 1)',
+    to: 'equal += row[c] * row[c]',
     tests: ['src/preference/'],
   },
   {
