@@ -2,6 +2,8 @@
  * Faults for plant-faults.js, two in each folder of src: mistakes that somebody might make, that compile, and that a user
  * would notice. `from` occurs once in `file`. `tests` are the files and folders of tests that could catch the fault.
  */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /**
  * @typedef {object} Fault
@@ -427,3 +429,20 @@ export const faults = [
     tests: ['test/plugin.test.ts'],
   },
 ];
+
+/** What is wrong with a fault for this source: it was changed since. */
+export function staleness({ name, file, from, to, tests }, source) {
+  const path = join(source, file);
+  if (!existsSync(path)) return [`${name}: there is no ${file}`];
+  const found = readFileSync(path, 'utf8').split(from).length - 1;
+  return [
+    ...(found === 1 ? [] : [`${name}: expected its text once in ${file}, got it ${found} times: ${from}`]),
+    ...(from === to ? [`${name}: changes nothing`] : []),
+    ...(tests.some((test) => hasTests(join(source, test))) ? [] : [`${name}: no tests are in ${tests.join(', ')}`]),
+  ];
+}
+
+/** Whether a path is a file of tests, or a folder with one. */
+export const hasTests = (path) =>
+  existsSync(path) &&
+  (path.endsWith('.test.ts') || readdirSync(path, { recursive: true }).some((name) => name.endsWith('.test.ts')));

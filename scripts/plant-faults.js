@@ -13,7 +13,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
@@ -23,7 +22,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { faults } from './faults.js';
+import { faults, hasTests, staleness } from './faults.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 /** Milliseconds of a file of tests. A test that hangs ends by itself after 5 minutes, but for a loop that never waits. */
@@ -46,23 +45,6 @@ function chosen(names) {
   if (unknown.length === 0) return names.length === 0 ? faults : faults.filter(({ name }) => names.includes(name));
   throw new Wrong(`--only: there is no fault "${unknown[0]}"; expected one of ${[...known].join(', ')}`);
 }
-
-/** What is wrong with a fault for this source: it was changed since. */
-function staleness({ name, file, from, to, tests }, source) {
-  const path = join(source, file);
-  if (!existsSync(path)) return [`${name}: there is no ${file}`];
-  const found = readFileSync(path, 'utf8').split(from).length - 1;
-  return [
-    ...(found === 1 ? [] : [`${name}: expected its text once in ${file}, got it ${found} times: ${from}`]),
-    ...(from === to ? [`${name}: changes nothing`] : []),
-    ...(tests.some((test) => hasTests(join(source, test))) ? [] : [`${name}: no tests are in ${tests.join(', ')}`]),
-  ];
-}
-
-/** Whether a path is a file of tests, or a folder with one. */
-const hasTests = (path) =>
-  existsSync(path) &&
-  (path.endsWith('.test.ts') || readdirSync(path, { recursive: true }).some((name) => name.endsWith('.test.ts')));
 
 let running;
 let stopped = false;
