@@ -43,7 +43,7 @@ export function streamCompletion(
       stopped = true;
       return give(Math.min(...found));
     }
-    return give(waiting.length - Math.max(0, ...stops.map((stop) => begun(waiting, stop))));
+    return give(waiting.length - Math.max(0, ...stops.map((stop) => overlap(waiting, stop))));
   };
   return {
     push: (id) => take(stream.push(id)),
@@ -60,10 +60,10 @@ export function streamCompletion(
   };
 }
 
-/** How many characters at the end of a text could begin a stop string. */
-function begun(text: string, stop: string): number {
-  for (let length = Math.min(stop.length - 1, text.length); length > 0; length--) {
-    if (text.endsWith(stop.slice(0, length))) return length;
+/** How many characters at the end of a text could begin a mark, such as a stop string. */
+export function overlap(text: string, mark: string): number {
+  for (let length = Math.min(mark.length - 1, text.length); length > 0; length--) {
+    if (text.endsWith(mark.slice(0, length))) return length;
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 /** Calls of tools in what a model writes. */
 import { parseExact, stringifyExact } from '../exact-number.ts';
 import { randomBytes } from '../node.ts';
+import { overlap } from './completion-text.ts';
 
 /** A tool as a template shows it: a function with a JSON schema of its arguments. */
 export interface ToolSchema {
@@ -27,9 +28,11 @@ export interface ToolCall {
   function: { name: string; arguments: string };
 }
 
-/** What begins a block. */
+/** Begins a block of calls. */
 export const BLOCK_MARK = '<tool_call>';
-const BLOCK = /<tool_call>\s*([\s\S]*?)\s*(?:<\/tool_call>|$)/g;
+/** Ends it. */
+export const BLOCK_END = '</tool_call>';
+const BLOCK = new RegExp(`${BLOCK_MARK}\\s*([\\s\\S]*?)\\s*(?:${BLOCK_END}|$)`, 'g');
 
 /**
  * The calls in a text, and the text without them. Known are `<tool_call>` blocks (Hermes, Qwen, SmolLM), and a text that
@@ -53,15 +56,15 @@ export function parseCalls(
   return { text: blocks.length > 0 ? text.replace(BLOCK, '').trim() : '', calls: (calls as ToolCall[][]).flat() };
 }
 
-/** Passes on a text with calls while it is written. */
+/** Separates text from calls of tools while a model writes. */
 export interface TextStream {
-  /** What is certain to be text, whatever follows: nothing of it from where a call may have begun. */
+  /** Takes the next piece. Returns new text that cannot be part of a call. */
   read(piece: string): string;
-  /** What was not passed on of a text that `parseCalls` found in the whole. */
-  rest(found: string): string;
+  /** Returns the part of the final text, which `parseCalls` found, that `read` has not returned. */
+  rest(text: string): string;
 }
 
-/** Reads a text in which a model may call tools. */
+/** Begins to read a completion in which a model may call tools. */
 export function createTextStream(): TextStream {
   let written = '';
   let passed = 0;
@@ -71,22 +74,15 @@ export function createTextStream(): TextStream {
       if (/^\s*(\[|\{|<\|)/.test(written)) return '';
       const mark = written.indexOf(BLOCK_MARK, passed);
       const end = mark < 0 ? written.length - overlap(written, BLOCK_MARK) : mark;
-      const from = passed;
-      passed = Math.max(passed, written.slice(0, end).trimEnd().length);
-      return written.slice(from, passed);
+      const text = written.slice(passed, end).trimEnd();
+      passed += text.length;
+      return text;
     },
-    rest(found) {
+    rest(text) {
       const sent = written.slice(0, passed);
-      return found.slice((found.startsWith(sent) ? sent : sent.trimStart()).length);
+      return text.slice((text.startsWith(sent) ? sent : sent.trimStart()).length);
     },
   };
-}
-
-/** How many characters at the end of a text are the beginning of a mark. */
-function overlap(text: string, mark: string): number {
-  let length = Math.min(text.length, mark.length - 1);
-  while (!text.endsWith(mark.slice(0, length))) length--;
-  return length;
 }
 
 /** A call whose name is there, and of its arguments what was written. */

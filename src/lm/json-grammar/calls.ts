@@ -1,7 +1,7 @@
 /** The grammar of texts in which a model calls tools. */
 import { HeedError } from '../../error.ts';
 import type { JsonGrammar } from '../json-grammar.ts';
-import { BLOCK_MARK } from '../tool-calls.ts';
+import { BLOCK_END, BLOCK_MARK } from '../tool-calls.ts';
 import { compileSchema } from './compile.ts';
 import {
   anyTimes,
@@ -67,7 +67,7 @@ function jsonCalls(call: Rule, options: CallsOptions): Rule {
 /** Blocks of calls, or of lists of them. `call`: what comes behind the bracket of one. */
 function blockCalls(call: Rule, options: CallsOptions): Rule {
   const { parallel, otherwise } = options;
-  const end = blanksAnd(literal('</tool_call>'));
+  const end = blanksAnd(literal(BLOCK_END));
   if (otherwise !== 'text') {
     const block = sequence(literal(BLOCK_MARK), blanksAnd(literal('{'), call), end);
     return parallel ? sequence(block, anyTimes(blanksAnd(block))) : block;
