@@ -24,7 +24,7 @@ const pairs = Number(process.env.HEED_BENCH_PAIRS ?? 1000);
 const LEARNED = 8;
 /** Completions of each prompt that are judged. */
 const DRAWN = 16;
-/** Where both sides write so, being surer of what one writes gains nothing. */
+/** When both sides write at this temperature, being surer of what one writes gains less. */
 const COLDER = 0.7;
 /** Completions that a result keeps. */
 const SHOWN = 20;

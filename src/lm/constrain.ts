@@ -16,8 +16,8 @@ export type TokenMask = Uint32Array;
 export interface GrammarTokens {
   /**
    * The tokens that may come next, without those that end a text. `left`: how many may still be written, this one too.
-   * The text can then be ended within them if it could be before. Only a text that cannot be is cut, and one that no rule
-   * binds yet.
+   * The text can then be ended within them if it could be before. Only a text that cannot be is cut, and a call
+   * that begins too late in a free text.
    */
   maskOf(state: GrammarState, left?: number): TokenMask;
   /** The state after a token. @throws HeedError if the grammar does not allow it. */

@@ -126,18 +126,18 @@ describe('chat completions', () => {
       messages: [...messages, called.choices[0].message, { role: 'tool', tool_call_id: first.id, content: 'sunny' }],
     });
     expect(answered.choices[0].message.content).toBeTypeOf('string'); // what is no call stays text
-    const may = { ...asked, tool_choice: 'auto' as const, max_completion_tokens: 30 };
-    const text = (await client.chat.completions.create(may)).choices[0].message.content;
+    const auto = { ...asked, tool_choice: 'auto' as const, max_completion_tokens: 30 };
+    const text = (await client.chat.completions.create(auto)).choices[0].message.content;
     const pieces = [];
-    for await (const { choices } of await client.chat.completions.create({ ...may, stream: true })) {
+    for await (const { choices } of await client.chat.completions.create({ ...auto, stream: true })) {
       pieces.push(choices[0].delta.content ?? '');
     }
     expect(pieces.join('')).toBe(text);
     expect(pieces.filter(Boolean).length).toBeGreaterThan(5);
     const odd = { type: 'function' as const, function: { name: 'odd', parameters: { type: 'date' }, strict: true } };
-    await expect(client.chat.completions.create({ ...may, tools: [odd] })).rejects.toThrow('type "date"');
+    await expect(client.chat.completions.create({ ...auto, tools: [odd] })).rejects.toThrow('type "date"');
     const loose = { ...odd, function: { ...odd.function, strict: false } };
-    expect((await client.chat.completions.create({ ...may, tools: [loose] })).choices).toHaveLength(1);
+    expect((await client.chat.completions.create({ ...auto, tools: [loose] })).choices).toHaveLength(1);
     await expect(client.chat.completions.create({ ...asked, model: 'tiny' })).rejects.toMatchObject({ param: 'tools' });
     const cut = await client.chat.completions.create({ ...asked, max_completion_tokens: 25 });
     expect(cut.choices[0]).toMatchObject({ finish_reason: 'length', message: { content: null } });

@@ -23,7 +23,7 @@ export interface CallableTool {
   name: string;
   /** JSON schema of its arguments: an object without any unless given. */
   parameters?: unknown;
-  /** Whether a schema that no grammar can have is an error, instead of any object. */
+  /** Whether an unsupported schema is an error. Otherwise, the arguments can then be any object. */
   strict?: boolean;
 }
 
@@ -33,15 +33,15 @@ export interface CallsOptions {
   syntax: 'blocks' | 'json';
   /** Whether there may be several calls. */
   parallel: boolean;
-  /** What may come instead of calls, or with blocks, text around them too: any object, JSON by a schema, or nothing. */
+  /** What may stand instead of calls: any text (with blocks also around them), any object, JSON by a schema, or nothing. */
   otherwise: 'text' | 'object' | { schema: unknown } | 'nothing';
 }
 
 /**
- * The grammar of calls of these tools, each with the `name` of one of them and `arguments` by its schema. Where a text may
- * come instead, it is free until a call has begun: with `json`, with its `name` at the beginning of the text.
+ * The grammar of calls of these tools, each with the `name` of one of them and `arguments` by its schema. A text is free
+ * until a call begins. With `json`, a call begins with `{"name"` or `[{"name"` at the beginning of the text.
  *
- * @throws HeedError that names the part of a schema that cannot be, unless it is that of a tool that is not strict.
+ * @throws HeedError that names the unsupported part of the answer's schema, or of the schema of a strict tool.
  */
 export function callsGrammar(tools: readonly CallableTool[], options: CallsOptions): JsonGrammar {
   const { named, reversed, unchecked } = compileTools(tools);

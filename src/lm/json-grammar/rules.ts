@@ -14,7 +14,7 @@ export interface GrammarState {
    * of a string. Undefined elsewhere.
    */
   readonly free: number | undefined;
-  /** Whether this is a text that no rule binds: tokens that write nothing may come too, and its end is always near. */
+  /** Whether the text is free here: any token may come, special ones too, and the text may end. */
   readonly isText: boolean;
   /** Bytes of the shortest way to an end; infinite where none is known. Some byte leads to a state that has one less. */
   readonly least: number;
@@ -227,7 +227,7 @@ export interface Automaton<S> {
   after(state: S, byte: number): S | undefined;
   ends(state: S): boolean;
   free?(state: S): number | undefined;
-  /** Whether no rule binds the text at a state. */
+  /** Whether the text is free at a state. */
   isText?(state: S): boolean;
   /** Bytes of the shortest way to an end; infinite where it takes too long to find. */
   least(state: S): number;

@@ -257,7 +257,7 @@ async function streamChat(
   if (usage) sendChunk([], { usage: record.usage });
 }
 
-/** What is streamed: nothing before it is whole, or with tools, what is no call. A token with its log-probability is both. */
+/** How choices are streamed: whole if they are checked, or have tools and log-probabilities; else text before calls. */
 export function streamingOf({ tools, format, choices }: ChatDraft, logprobs: boolean) {
   const isWhole = format?.isChecked === true || (tools.length > 0 && logprobs);
   const streams = tools.length > 0 && !isWhole ? Array.from({ length: choices }, createTextStream) : undefined;

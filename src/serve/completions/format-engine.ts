@@ -11,7 +11,7 @@ import { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } fr
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import { parseCalls, parsedJson } from '../../lm/tool-calls.ts';
 
-/** What a completion has to be: any JSON object, JSON by a schema, or what calls tools. */
+/** The form of a completion: any JSON object, JSON by a schema, or calls of tools. */
 export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; calls: CallsOptions };
 
 /** A place in a text, and the tokens that were written since. */
@@ -46,7 +46,7 @@ export interface FormatReplies {
   open: string[] | undefined;
   /** Undefined where the grammar is not known, or not any more. */
   masks: (MaskReply | { failed: CarriedError } | undefined)[];
-  /** What is wrong with a text; undefined if nothing is. */
+  /** Returns the fault of a text, if it has one. */
   check: string | undefined;
 }
 
@@ -132,7 +132,7 @@ function grammarOf(format: CompletionFormat): JsonGrammar {
   return callsGrammar(format.tools, format.calls);
 }
 
-/** What is wrong with a text; undefined if nothing is. */
+/** Returns the fault of a text, if it has one. */
 type Check = (text: string) => string | undefined;
 
 function checkOf(format: CompletionFormat): Check {
@@ -150,7 +150,7 @@ function checkOf(format: CompletionFormat): Check {
   };
 }
 
-/** The arguments of a tool that is not strict may have a schema that is none. */
+/** A tool that is not strict may have an unsupported schema: its arguments are not checked. */
 function argumentsCheck({ parameters = {}, strict }: CallableTool): Check {
   try {
     return schemaCheck(parameters);

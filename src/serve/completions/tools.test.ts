@@ -9,9 +9,9 @@ const tiny = loadTokenizer(fileURLToPath(new URL('../../../test/fixtures/models/
 const request = (more: object): ChatRequest =>
   chatRequestSchema.parse({ model: 'm', messages: [{ role: 'user', content: 'Hello' }], ...more });
 const format = (more: object, changed: Partial<Tokenizer> = {}) => {
-  const asked = request(more);
+  const body = request(more);
   const model = { tokenizer: { ...tiny, ...changed }, ends: [2] } as Partial<LoadedModel> as LoadedModel;
-  return formatWithTools(model, asked, toolsOf(asked));
+  return formatWithTools(model, body, toolsOf(body));
 };
 
 it('enforces calls in the form that the model’s template shows', () => {

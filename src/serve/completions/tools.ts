@@ -24,7 +24,7 @@ export function toolsOf({ tools = [], tool_choice: choice = 'auto' }: ChatReques
   return { tools: [tool], required: true };
 }
 
-/** What a completion with these tools has to be; undefined where nothing can be enforced, and need not be. */
+/** The form that is enforced on a completion with these tools; undefined if there is none. */
 export function formatWithTools(
   { tokenizer, ends }: LoadedModel,
   request: ChatRequest,

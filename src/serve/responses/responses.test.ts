@@ -99,10 +99,10 @@ it('call functions, take their outputs, and write JSON by a schema', async () =>
   const streamed = (await stream.finalResponse()).output[0] as OpenAI.Responses.ResponseFunctionToolCall;
   expect(JSON.parse(streamed.arguments)).toHaveProperty('ok');
 
-  const may = { ...asked, tool_choice: 'auto' as const, max_output_tokens: 20 };
-  const { output_text } = await client.responses.create(may);
+  const auto = { ...asked, tool_choice: 'auto' as const, max_output_tokens: 20 };
+  const { output_text } = await client.responses.create(auto);
   const events = [];
-  for await (const event of await client.responses.create({ ...may, stream: true })) events.push(event);
+  for await (const event of await client.responses.create({ ...auto, stream: true })) events.push(event);
   const deltas = events.filter((event) => event.type === 'response.output_text.delta');
   expect(deltas.map(({ delta }) => delta).join('')).toBe(output_text);
   expect(deltas.length).toBeGreaterThan(5);

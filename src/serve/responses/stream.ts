@@ -14,7 +14,7 @@ export interface ResponseStreamOptions {
   fields: Readonly<Record<string, string>>;
   /** Whether the text is sent when the response has ended. */
   isWhole: boolean;
-  /** What of it is no call of a tool, if there are any. */
+  /** Separates the text from calls, if there are tools. */
   text: TextStream | undefined;
   /** A token with its log-probability, if the client asked for them. */
   logprobOf: ((token: QueuedToken) => TokenLogprob) | undefined;

@@ -212,7 +212,7 @@ async function makeModel(
 /** The sessions of a server. */
 export type Sessions = ReturnType<typeof createSessions>;
 
-/** A model that is trained in the order of requests. `onEnd` gets what is still to be closed when it is disposed of. */
+/** A model that is trained in the order of requests. `onEnd` receives the closing that its disposal begins. */
 function sessionModel(
   fields: Pick<SessionModel, 'id' | 'base' | 'lora' | 'labels' | 'used'>,
   ready: SessionModel['ready'],
