@@ -14,6 +14,10 @@ it.each<[string, string[]]>([
   [add, ['', 'add {"a":12345678901234567890,"b":1.0}']],
   ['<|python_tag|>{"name": "time", "parameters": {}}', ['', 'time {}']],
   ['[TOOL_CALLS][{"name": "time"}, {"name": "time", "arguments": "{}"}]', ['', 'time {}', 'time {}']],
+  ['<|tool_call|>[{"name": "time"}]', ['', 'time {}']],
+  ['<|tool_calls|>[{"name": "time"}]<|/tool_calls|>', ['', 'time {}']],
+  ['functools[{"name": "add", "arguments": {"a": [1, 2]}}]', ['', 'add {"a":[1,2]}']],
+  ['functools are tools', ['functools are tools']],
   [
     `Two: ${block('{"name":"time"}')} and ${block('{"arguments":{},"name":"time"}')} `,
     ['Two:  and', 'time {}', 'time {}'],
@@ -42,6 +46,9 @@ const piece = fc.constantFrom(
   '</tool_call>',
   '[',
   '<|',
+  'functools[',
+  'fun',
+  '<|tool_call|>',
 );
 const pieces = fc.array(fc.oneof(piece, fc.constant(block('{"name":"time"}'))), { maxLength: 12 });
 
@@ -58,6 +65,8 @@ it('passes a text on while it is written, and nothing of a call', () => {
     all: 'I look <b>:  so',
   });
   expect(pass(['{"a"', ': 1}'])).toMatchObject({ sent: ['', ''], all: '{"a": 1}' });
+  expect(pass(['fun', 'ny', ' that'])).toMatchObject({ sent: ['', 'funny', ' that'] });
+  expect(pass(['func', 'tools[{"name":', '"time"}]']).sent).toEqual(['', '', '']);
   fc.assert(
     fc.property(pieces, (written) => {
       const { all, text, calls } = pass(written);

@@ -32,12 +32,15 @@ export interface ToolCall {
 export const BLOCK_MARK = '<tool_call>';
 /** Ends it. */
 export const BLOCK_END = '</tool_call>';
+/** Marks before the calls of a text that has nothing else: of Llama, Mistral, Granite 3 and Phi-4-mini. */
+const PREFIXES = ['<|python_tag|>', '[TOOL_CALLS]', '<|tool_call|>', '<|tool_calls|>', 'functools'];
+const SUFFIX = /<\|\/tool_calls?\|>\s*$/;
 const BLOCK = new RegExp(`${BLOCK_MARK}\\s*([\\s\\S]*?)\\s*(?:${BLOCK_END}|$)`, 'g');
 
 /**
  * The calls in a text, and the text without them. Known are `<tool_call>` blocks (Hermes, Qwen, SmolLM), and a text that
- * is JSON as a whole: an object with `name` and `arguments` or `parameters` (Llama), or a list of them (Mistral). What
- * cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
+ * is JSON as a whole, after one of `PREFIXES` or alone: an object with `name` and `arguments` or `parameters` (Llama), or a
+ * list of them (Mistral, Granite, Phi). What cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
  * name: its arguments are then no whole JSON.
  */
 export function parseCalls(
@@ -46,14 +49,25 @@ export function parseCalls(
   isCut = false,
 ): { text: string; calls: ToolCall[] } {
   const blocks = [...text.matchAll(BLOCK)].map(([, json]) => json);
-  const whole = text.replace(/^\s*(<\|python_tag\|>|\[TOOL_CALLS\])/, '');
-  const jsons = blocks.length > 0 ? blocks : [whole];
+  const jsons = blocks.length > 0 ? blocks : [withoutMarks(text)];
   const calls = jsons.map((json, i) => {
     const found = callsOf(parsedJson(json, parseExact), tools);
     return found ?? (isCut && i === jsons.length - 1 ? cutCall(json, tools) : undefined);
   });
   if (calls.includes(undefined)) return { text, calls: [] };
   return { text: blocks.length > 0 ? text.replace(BLOCK, '').trim() : '', calls: (calls as ToolCall[][]).flat() };
+}
+
+function withoutMarks(text: string): string {
+  const begun = text.trimStart();
+  const prefix = PREFIXES.find((mark) => begun.startsWith(mark)) ?? '';
+  return begun.slice(prefix.length).replace(SUFFIX, '');
+}
+
+/** Whether what begins so may be calls as a whole. */
+function mayBeCalls(beginning: string): boolean {
+  const begun = beginning.trimStart();
+  return /^[[{]/.test(begun) || PREFIXES.some((mark) => begun.startsWith(mark) || mark.startsWith(begun));
 }
 
 /** Separates text from calls of tools while a model writes. */
@@ -71,7 +85,7 @@ export function createTextStream(): TextStream {
   return {
     read(piece) {
       written += piece;
-      if (/^\s*(\[|\{|<\|)/.test(written)) return '';
+      if (mayBeCalls(written)) return '';
       const mark = written.indexOf(BLOCK_MARK, passed);
       const end = mark < 0 ? written.length - overlap(written, BLOCK_MARK) : mark;
       const text = written.slice(passed, end).trimEnd();
