@@ -34,6 +34,22 @@ it('reads the last number', async () => {
   ).rejects.toThrow('"answer" is "one", expected a number');
 });
 
+it.each<[unknown, string, number]>([
+  ['Half of 48 is <<48/2=24>>24.\nIn all 48+24 = 72.\n#### 72', 'She sold 72 clips.', 1],
+  ['#### 1,080', 'It makes $1,080.', 1],
+  ['$18', '18 dollars', 1],
+  ['-$5', '−5', 1],
+  ['25 %', '25%', 1],
+  ['1/2', 'It is 0.5', 1],
+  [0.75, 'So \\boxed{\\frac{3}{4}}', 1],
+  [4, 'So 3/4', 0],
+  [12, '24/2 = 12', 1],
+  [5, '5. 1/0', 1],
+  [1e-7, '1e-7', 1],
+])('reads the answer %j, and compares it with %j', async (answer, text, score) => {
+  expect(await scores(numericAnswer(), completion(text, { answer }))).toEqual([score]);
+});
+
 it('matches patterns, whatever was matched before', async () => {
   expect(await scores(matchesPattern(/^\d+$/g), completion('12'), completion('12'), completion('a'))).toEqual([
     1, 1, 0,

@@ -41,19 +41,40 @@ export const exactAnswer = ({ field = 'answer', caseSensitive = false }: ExactAn
 };
 
 const NUMBER = /[-+−]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?/gi;
+const FRACTION = new RegExp(`(${NUMBER.source})/(\\d[\\d,]*)`, 'gi');
+const FRACTION_IN_LATEX = /\\[dt]?frac\{([^{}]+)\}\{([^{}]+)\}/g;
+const ONLY_NUMBER = new RegExp(`^${NUMBER.source}(?:/\\d[\\d,]*)?$`, 'i');
 
-/** The last number in the completion's text is the right one. Commas between thousands are read over. */
+/**
+ * The last number in the completion's text is the right one. Commas between thousands are read over, and 3/4 is 0.75. The
+ * row's answer is a number, a text of one such as "$1,234" or "5 %", or a solution that ends in "#### 72", as GSM8K's do.
+ *
+ * @throws HeedError when it is called with a row whose answer is no number.
+ */
 export const numericAnswer = ({ field = 'answer', tolerance = 1e-6 }: NumericAnswerOptions = {}): RewardFunction =>
   verified((completion) => {
-    const found = completion.text.match(NUMBER)?.at(-1);
-    if (found === undefined) return false;
-    const value = Number(found.replaceAll(',', '').replace('−', '-'));
-    return answersOf(completion, field).some((answer) => {
-      const right = Number(answer);
-      if (Number.isFinite(right)) return Math.abs(value - right) <= tolerance * Math.max(1, Math.abs(right));
-      throw new HeedError(`the row's "${field}" is ${JSON.stringify(answer)}, expected a number`);
-    });
+    const value = lastNumber(completion.text);
+    const answers = answersOf(completion, field).map((answer) => rightNumber(answer, field));
+    return answers.some((right) => Math.abs(value - right) <= tolerance * Math.max(1, Math.abs(right)));
   });
+
+/** NaN if there is none. */
+function lastNumber(text: string): number {
+  const plain = text.replace(FRACTION_IN_LATEX, '$1/$2');
+  const quotients = plain.replace(FRACTION, (_, above, below) => String(toNumber(above) / toNumber(below)));
+  return toNumber(quotients.match(NUMBER)?.at(-1) ?? 'none');
+}
+
+const toNumber = (written: string): number => Number(written.replaceAll(',', '').replace('−', '-'));
+
+function rightNumber(answer: unknown, field: string): number {
+  const final = String(answer).split('####').at(-1)!.trim();
+  const plain = final.replace(/^([-+−]?)\$/, '$1').replace(/\s*%$/, '');
+  if (ONLY_NUMBER.test(plain)) return lastNumber(plain);
+  throw new HeedError(`the row's "${field}" is ${JSON.stringify(answer)?.slice(0, 80)}, expected a number`, {
+    hint: 'Name the column with the number: { field: … }. For other answers, compare texts by exactAnswer.',
+  });
+}
 
 /** The completion's text matches a regular expression somewhere; anchor it with ^ and $ to match the whole. */
 export const matchesPattern = (pattern: RegExp): RewardFunction => {
