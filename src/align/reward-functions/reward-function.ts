@@ -120,3 +120,10 @@ export const explained = async (
   signal?: AbortSignal,
 ): Promise<Scores> =>
   reward.explain ? reward.explain(completions, signal) : { scores: await reward.score(completions, signal) };
+
+/** What a row has at a path: a column, or one inside of it, such as `reward_model.ground_truth` of verl's rows. */
+export function valueAt(row: Row | undefined, path: string): unknown {
+  if (row === undefined || path in row) return row?.[path];
+  const within = (value: unknown, key: string) => (value as Record<string, unknown> | null | undefined)?.[key];
+  return path.split('.').reduce<unknown>(within, row);
+}

@@ -20,8 +20,11 @@ it('compares whole answers, but for spaces and case', async () => {
   expect(await scores(exactAnswer({ caseSensitive: true }), completion('paris', paris))).toEqual([0]);
   expect(await scores(exactAnswer({ field: 'any' }), completion('b', { any: ['a', 'b'] }))).toEqual([1]);
   await expect(async () => exactAnswer()([completion('x')], new AbortController().signal)).rejects.toThrow(
-    'has no column "answer"',
+    'the row of "a question" has no column "answer": it has none',
   );
+  await expect(async () =>
+    exactAnswer()([completion('x', { solution: 1, level: 2 })], new AbortController().signal),
+  ).rejects.toThrow('has no column "answer": it has solution, level');
 });
 
 it('reads the last number', async () => {
@@ -32,6 +35,12 @@ it('reads the last number', async () => {
   await expect(async () =>
     numericAnswer()([completion('1', { answer: 'one' })], new AbortController().signal),
   ).rejects.toThrow('"answer" is "one", expected a number');
+});
+
+it('reads an answer inside a column, as in rows of verl', async () => {
+  const row = { reward_model: { style: 'rule', ground_truth: '72' }, 'a.b': 3 };
+  expect(await scores(numericAnswer({ field: 'reward_model.ground_truth' }), completion('72', row))).toEqual([1]);
+  expect(await scores(numericAnswer({ field: 'a.b' }), completion('3', row))).toEqual([1]);
 });
 
 it.each<[unknown, string, number]>([

@@ -9,11 +9,14 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import type { RewardFunction } from './call.ts';
-import type { Completion } from './reward-function.ts';
+import { type Completion, valueAt } from './reward-function.ts';
 
 /** Where the right answer stands. */
 export interface AnswerField {
-  /** The column of a prompt's row with the right answer, or with a list of right answers. Default: `answer`. */
+  /**
+   * The column of a prompt's row with the right answer, or with a list of right answers; `reward_model.ground_truth` is one
+   * inside a column. Default: `answer`.
+   */
   field?: string;
 }
 
@@ -115,9 +118,10 @@ const verified =
     completions.map((completion) => Number(isRight(completion)));
 
 function answersOf({ row, promptText }: Completion, field: string): readonly unknown[] {
-  const answer = row?.[field];
+  const answer = valueAt(row, field);
   if (answer !== undefined) return Array.isArray(answer) ? answer : [answer];
-  throw new HeedError(`the row of "${promptText.slice(0, 80)}" has no column "${field}"`, {
+  const columns = Object.keys(row ?? {}).join(', ') || 'none';
+  throw new HeedError(`the row of "${promptText.slice(0, 80)}" has no column "${field}": it has ${columns}`, {
     hint: 'Give each prompt its right answer, or name the column: { field: … }.',
   });
 }
