@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { HeedError } from '../error.ts';
 import { templateNames, withChatTemplate } from './built-in-templates.ts';
-import { encodeChat } from './chat-template.ts';
+import { chatText, encodeChat } from './chat-template.ts';
 import { loadTokenizer, saveTokenizer, type Tokenizer } from './tokenizer.ts';
 
 const models = resolve(import.meta.dirname, '..', '..', 'test', 'fixtures', 'models');
@@ -45,6 +45,35 @@ describe.each(['tiny-llama', 'tiny-gpt2', 'tiny-qwen2'])('%s', (name) => {
     const prompt = encodeChat(tokenizer, messages.slice(0, 4), { addGenerationPrompt: true }).ids;
     expect(ids.slice(0, prompt.length)).toEqual(prompt);
   });
+});
+
+it('writes tools by chatml, their calls and their results', () => {
+  const tokenizer = withChatTemplate(withoutTemplate('tiny-qwen2'), { chatTemplate: 'chatml' });
+  const tools = [{ type: 'function' as const, function: { name: 'add', parameters: { type: 'object' } } }];
+  const call = { id: 'a', type: 'function' as const, function: { name: 'add', arguments: '{"a": 1, "b": 2.0}' } };
+  const turns = [
+    { role: 'user', content: '1 + 2?' },
+    { role: 'assistant', content: '', tool_calls: [call, call] },
+    { role: 'tool', content: '3', tool_call_id: 'a' },
+    { role: 'assistant', content: 'It is 3.' },
+  ];
+  const block = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2.0}}\n</tool_call>';
+  const { system, user, assistant } = {
+    system:
+      'You can call these functions:\n<tools>\n{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}\n</tools>',
+    user: '<|im_start|>user\n1 + 2?<|im_end|>\n',
+    assistant: `<|im_start|>assistant\n${block}\n${block}<|im_end|>`,
+  };
+  const text = chatText(tokenizer, turns, { tools });
+  expect(text).toContain(`<|im_start|>system\n${system}\nTo call one, write:\n<tool_call>`);
+  expect(text).toContain(`<|im_end|>\n${user}${assistant}`);
+  expect(text).toContain('\n<|im_start|>tool\n3<|im_end|>\n<|im_start|>assistant\nIt is 3.<|im_end|>');
+  const asked = chatText(tokenizer, turns.slice(0, 1), { tools, addGenerationPrompt: true });
+  expect(text.startsWith(asked)).toBe(true);
+  const kind = chatText(tokenizer, [{ role: 'system', content: 'Be kind.' }, ...turns], { tools });
+  expect(kind.startsWith(`<|im_start|>system\nBe kind.\n\n${system}`)).toBe(true);
+  expect(kind.slice(kind.indexOf(user))).toBe(text.slice(text.indexOf(user)));
+  expect(encodeChat(tokenizer, turns, { tools, assistantMask: true }).unwritten).toEqual([]);
 });
 
 describe('a tokenizer without a template', () => {

@@ -30,18 +30,40 @@ const named = (user: string, assistant: string): string => `${CONTENT}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '\\n\\n${assistant}:' }}{%- endif -%}`;
 
+/** How a model calls tools, for one that has never seen it. */
+const CALL = '<tool_call>\\n{"name": NAME, "arguments": {…}}\\n</tool_call>';
+
 /**
  * Turns between markers. The mark at the end of a turn may be several tokens, so an end-of-text token follows each
- * response too.
+ * response too. Tools are listed in the system's turn, and called in blocks, as Hermes does.
  */
 const chatml = `${CONTENT}
+{%- set system = messages[0] if tools and messages[0].role == 'system' else none -%}
+{%- if tools -%}
+{{ '<|im_start|>system\\n' }}
+{%- if system -%}{{ text(system.content) + '\\n\\n' }}{%- endif -%}
+{{ 'You can call these functions:\\n<tools>' }}
+{%- for tool in tools -%}{{ '\\n' + tool | tojson }}{%- endfor -%}
+{{ '\\n</tools>\\nTo call one, write:\\n${CALL}<|im_end|>' }}
+{%- endif -%}
 {%- for message in messages -%}
-{%- if not loop.first -%}{{ '\\n' }}{%- endif -%}
+{%- if not (loop.first and system) -%}
+{%- if tools or not loop.first -%}{{ '\\n' }}{%- endif -%}
 {{ '<|im_start|>' + message.role + '\\n' }}
 {%- if message.role == 'assistant' -%}
-{%- generation -%}{{ text(message.content) + '<|im_end|>' }}
+{%- generation -%}{{ text(message.content) }}
+{%- for call in message.tool_calls or [] -%}
+{%- if message.content or not loop.first -%}{{ '\\n' }}{%- endif -%}
+{{ '<tool_call>\\n{"name": ' + call.function.name | tojson + ', "arguments": ' }}
+{%- if call.function.arguments is string -%}{{ call.function.arguments }}
+{%- else -%}{{ call.function.arguments | tojson }}
+{%- endif -%}
+{{ '}\\n</tool_call>' }}
+{%- endfor -%}
+{{ '<|im_end|>' }}
 {%- if eos_token != '<|im_end|>' -%}{{ eos_token }}{%- endif -%}{%- endgeneration -%}
 {%- else -%}{{ text(message.content) + '<|im_end|>' }}
+{%- endif -%}
 {%- endif -%}
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '\\n<|im_start|>assistant\\n' }}{%- endif -%}`;

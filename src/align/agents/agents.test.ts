@@ -34,7 +34,12 @@ const guessing = (): LanguageEnvironment => {
 const guesses: LanguageTasks = { name: 'guessing', make: guessing, tasks: [{ number: 7 }, { number: 3 }] };
 
 /** The parts of an episode whose policy writes these texts. */
-function scripted(environment: LanguageTasks, texts: readonly string[], options: object = {}): EpisodeParts {
+function scripted(
+  environment: LanguageTasks,
+  texts: readonly string[],
+  { template = 'plain', ...options }: { template?: string; turns?: number; tokens?: number; seconds?: number } = {},
+): EpisodeParts {
+  const tokenizer = withChatTemplate(model.tokenizer, { chatTemplate: template });
   const left = [...texts];
   return {
     ...episodeSchema.parse(options),
@@ -153,7 +158,8 @@ it('runs tools, and tells the policy what went wrong', async () => {
     });
   const call = (args: unknown) => `<tool_call>{"name": "double", "arguments": ${JSON.stringify(args)}}</tool_call>`;
   const texts = [call({ x: 'four' }), call({ x: 4 }), '8'];
-  const { completion } = await playEpisode(scripted(environmentOf(make), texts), { x: 4 }, 0);
+  const template = { template: 'chatml' };
+  const { completion } = await playEpisode(scripted(environmentOf(make), texts, template), { x: 4 }, 0);
   expect(completion.text).toContain('[tool] error: x is not a number');
   expect(completion.text).toContain('[tool] 8');
   expect(completion.episode).toMatchObject({ reward: 1, turns: 3, calls: 2, faultyCalls: 1 });
@@ -162,8 +168,11 @@ it('runs tools, and tells the policy what went wrong', async () => {
     content: '',
     tool_calls: [{ type: 'function', function: { name: 'double', arguments: '{"x":4}' } }],
   });
-  const garbled = await playEpisode(scripted(environmentOf(make), ['<tool_call>{"name": "dou']), { x: 4 }, 0);
+  const garbled = await playEpisode(scripted(environmentOf(make), ['<tool_call>{"name": "dou'], template), { x: 4 }, 0);
   expect(garbled.completion.episode).toMatchObject({ reward: 0, calls: 1, faultyCalls: 1 });
+  await expect(playEpisode(scripted(environmentOf(make), texts), { x: 4 }, 0)).rejects.toThrow(
+    'The environment "own" has tools, which the chat template does not write',
+  );
 });
 
 it('learns from episodes by GRPO: twice the same, and resumed', async () => {

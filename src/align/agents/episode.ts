@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
-import { chatText, encodeChat } from '../../lm/chat-template.ts';
+import { chatText, checkTools, encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -96,7 +96,7 @@ export interface EpisodeParts extends EpisodeOptions {
  * Plays an episode. If the environment throws, takes too long or returns something invalid in a turn, the episode ends
  * there, and says why. Rejects with the signal's reason when it aborts.
  *
- * @throws HeedError if the episode cannot begin, or the chat template cannot write it.
+ * @throws HeedError if the episode cannot begin, or the chat template cannot write it, or its tools.
  */
 export async function playEpisode(
   parts: EpisodeParts,
@@ -138,6 +138,7 @@ async function playTurns(
 ): Promise<PlayedEpisode> {
   const { tokenizer } = parts;
   const tools = environment.tools?.length ? environment.tools : undefined;
+  if (tools) checkTools(tokenizer, tools, `The environment "${parts.environment.name}" has`);
   const prompt = encodeChat(tokenizer, opening, { tools, addGenerationPrompt: true }).ids;
   const [response, given, logProbs]: number[][] = [[], [], []];
   const transcript: string[] = [];

@@ -2,7 +2,7 @@
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
 import { type Unwritten, unwrittenOf } from '../../lm/assistant-spans.ts';
-import { chatText, encodeChat, writesTools } from '../../lm/chat-template.ts';
+import { chatText, checkTools, encodeChat } from '../../lm/chat-template.ts';
 import type { Example } from '../../lm/packing.ts';
 import type { ChatMessage, RenderOptions } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
@@ -66,13 +66,9 @@ type ChatContext = Pick<RenderOptions, 'tools' | 'variables'>;
  */
 function chatContext({ tools, chat_template_kwargs: variables, ...row }: Row, tokenizer: Tokenizer): ChatContext {
   const isChat = row.messages !== undefined || Array.isArray(row.prompt);
-  if (isChat && Array.isArray(tools) && tools.length > 0 && !writesTools(tokenizer, tools)) {
-    throw new HeedError(
-      'The row has tools, which the chat template does not write, so the model would not know of them.',
-      {
-        hint: 'Name a template that writes tools (--chat-template FILE), or train without them: heed data convert FILE --rename unused=tools --out renamed.jsonl',
-      },
-    );
+  if (isChat && Array.isArray(tools) && tools.length > 0) {
+    const without = ', or train without them: heed data convert FILE --rename unused=tools --out renamed.jsonl';
+    checkTools(tokenizer, tools, 'The row has', without);
   }
   return { ...(Array.isArray(tools) && { tools }), ...(isRecord(variables) && { variables }) };
 }

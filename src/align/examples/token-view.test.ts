@@ -176,8 +176,8 @@ it('gives the template the variables of a row', async () => {
 it('refuses what the template would leave out: calls of tools, and the tools themselves', async () => {
   const silent = /^data, row 1: The chat template writes nothing of what the assistant says in message 2/;
   await expect(view([calls])).rejects.toThrow(silent);
-  const chatml = { ...qwen, chatTemplate: undefined, chatTemplates: {} };
-  const written = withChatTemplate(chatml, { chatTemplate: 'chatml' });
+  const base = { ...qwen, chatTemplate: undefined, chatTemplates: {} };
+  const written = withChatTemplate(base, { chatTemplate: 'plain' });
   const messages = [...question, ...called];
   await expect(view([{ messages }], {}, written)).rejects.toThrow(silent);
   const lost = /^data, row 1: The row has tools, which the chat template does not write/;
@@ -188,6 +188,8 @@ it('refuses what the template would leave out: calls of tools, and the tools the
   ]) {
     await expect(view([row])).rejects.toThrow(lost);
   }
+  const [learned] = await view([{ messages, tools }], {}, withChatTemplate(base, { chatTemplate: 'chatml' }));
+  expect(learned).toMatchObject({ row: 1 });
   expect(await view([{ messages: chat, tools: [] }])).toHaveLength(1);
 });
 
