@@ -3,7 +3,7 @@
  * `<!-- end -->` (see rates-in-docs.js, and test/rates.test.ts, which compares or writes them).
  */
 import { curves } from './curves.js';
-import { readLines } from './kept.js';
+import { mean, readLines } from './kept.js';
 
 const RESAMPLES = 2000;
 
@@ -184,6 +184,57 @@ export function policyFigures(results) {
       ),
   };
 }
+
+/** What each mark of word problems stands for. */
+export function verifiableFigures(results) {
+  const byMethod = (method) =>
+    results.filter(({ key }) => key.method === method).toSorted((a, b) => a.key.seed - b.key.seed);
+  const [trials, shown] = ['GRPO', 'one example'].map(byMethod);
+  const kinds = trials[0].kinds.map(({ kind }) => kind);
+  const shareOf = (kind, side) =>
+    percent(mean(trials.map((trial) => trial.kinds.find((one) => one.kind === kind)[side])));
+  return {
+    table: () =>
+      table(
+        ['Seed', 'Before, %', 'Before, with one example, %', 'After, %', 'Times', 'Minutes', 'Peak memory'],
+        trials.map(({ key, before, after, minutes, peakRssMb }, i) => [
+          key.seed,
+          percent(before),
+          percent(shown[i].solved),
+          percent(after),
+          `${(after / before).toFixed(1)}×`,
+          minutes.toFixed(0),
+          `${(peakRssMb / 1000).toFixed(1)} GB`,
+        ]),
+      ),
+    kinds: () =>
+      table(
+        ['Kind', ...kinds],
+        [
+          ['Before, %', ...kinds.map((kind) => shareOf(kind, 'before'))],
+          ['After, %', ...kinds.map((kind) => shareOf(kind, 'after'))],
+        ],
+      ),
+    /** The first held-out problem of each kind, of the first seed. */
+    samples: () =>
+      table(
+        ['Problem', 'Answer', 'Before', 'After'],
+        trials[0].shown
+          .slice(0, kinds.length)
+          .map(({ prompt, answer, before, after }) => [
+            asCell(prompt.replace(/^Question: |\nAnswer:$/g, '')),
+            answer,
+            asCell(before),
+            asCell(after),
+          ]),
+      ),
+    before: () => `${Math.round(100 * mean(trials.map(({ before }) => before)))} %`,
+    example: () => `${Math.round(100 * mean(shown.map(({ solved }) => solved)))} %`,
+    after: () => `${listed(trials.map(({ after }) => Math.round(100 * after)))} %`,
+  };
+}
+
+const listed = (all) => `${all.slice(0, -1).join(', ')} and ${all.at(-1)}`;
 
 function learnedFrom({ pairs, steps }) {
   if (pairs) return `${pairs.toLocaleString('en')} comparisons`;

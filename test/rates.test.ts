@@ -13,7 +13,7 @@ import { readResults } from '../bench/rates.js';
 // @ts-expect-error the benches are JavaScript
 import { figuresOf, withFigures } from '../bench/rates-in-docs.js';
 // @ts-expect-error the benches are JavaScript
-import { policyFigures, readReal, realCurve, realFigures } from '../bench/real-in-docs.js';
+import { policyFigures, readReal, realCurve, realFigures, verifiableFigures } from '../bench/real-in-docs.js';
 // @ts-expect-error the benches are JavaScript
 import { strangers } from '../bench/strangers/list.js';
 import { learnOptions } from '../src/control/index.ts';
@@ -30,6 +30,7 @@ const results = readResults(fileURLToPath(new URL('bench/results/rates.jsonl', r
 const realTrials = readReal(fileURLToPath(new URL('bench/results/real.jsonl', root)));
 const real = realFigures(realTrials);
 const policies = policyFigures(readLines(fileURLToPath(new URL('bench/results/real-policies.jsonl', root))));
+const verifiable = verifiableFigures(readLines(fileURLToPath(new URL('bench/results/real-verifiable.jsonl', root))));
 const oversightTrials = readOversight(fileURLToPath(new URL('bench/results/oversight.jsonl', root)));
 const oversight = oversightFigures(oversightTrials);
 const algorithmTrials = readAlgorithms(fileURLToPath(new URL('bench/results/algorithms.jsonl', root)));
@@ -37,6 +38,7 @@ const figures = {
   ...figuresOf(results, heed),
   real: (name: string, ...words: string[]) => real[name](...words),
   policies: (name: string, ...words: string[]) => policies[name](...words),
+  verifiable: (name: string) => verifiable[name](),
   oversight: (name: string, ...words: string[]) => oversight[name](...words),
 };
 

@@ -1,5 +1,5 @@
 /**
- * npm run speedrun -- 1|2 [--who NAME] [--seeds 3]
+ * npm run speedrun -- 1|2|3 [--who NAME] [--seeds 3]
  *
  * Runs a track with each seed, all of which have to reach its target, and prints the row for LEADERBOARD.md.
  */
@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { timed } from '../kept.js';
 
-const tracks = ['cartpole', 'world'];
+const tracks = ['cartpole', 'world', 'smollm2'];
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { who: { type: 'string', default: 'you' }, seeds: { type: 'string', default: '3' } },
@@ -18,7 +18,7 @@ const name = tracks[Number(positionals[0]) - 1];
 const seeds = Number(values.seeds);
 if (name === undefined || !Number.isInteger(seeds) || seeds < 1) {
   console.error(
-    'npm run speedrun -- 1|2 [--who NAME] [--seeds 3]\n\n1: CartPole from ten comparisons; 2: the embedded world',
+    'npm run speedrun -- 1|2|3 [--who NAME] [--seeds 3]\n\n1: CartPole from ten comparisons; 2: the embedded world; 3: SmolLM2 on word problems',
   );
   process.exit(2);
 }
