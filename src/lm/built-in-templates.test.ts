@@ -58,12 +58,10 @@ it('writes tools by chatml, their calls and their results', () => {
     { role: 'assistant', content: 'It is 3.' },
   ];
   const block = '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": 2.0}}\n</tool_call>';
-  const { system, user, assistant } = {
-    system:
-      'You can call these functions:\n<tools>\n{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}\n</tools>',
-    user: '<|im_start|>user\n1 + 2?<|im_end|>\n',
-    assistant: `<|im_start|>assistant\n${block}\n${block}<|im_end|>`,
-  };
+  const schema = '{"type": "function", "function": {"name": "add", "parameters": {"type": "object"}}}';
+  const system = `You can call these functions:\n<tools>\n${schema}\n</tools>`;
+  const user = '<|im_start|>user\n1 + 2?<|im_end|>\n';
+  const assistant = `<|im_start|>assistant\n${block}\n${block}<|im_end|>`;
   const text = chatText(tokenizer, turns, { tools });
   expect(text).toContain(`<|im_start|>system\n${system}\nTo call one, write:\n<tool_call>`);
   expect(text).toContain(`<|im_end|>\n${user}${assistant}`);

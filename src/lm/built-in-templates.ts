@@ -31,7 +31,7 @@ const named = (user: string, assistant: string): string => `${CONTENT}
 {%- if add_generation_prompt -%}{{ '\\n\\n${assistant}:' }}{%- endif -%}`;
 
 /** How a model calls tools, for one that has never seen it. */
-const CALL = '<tool_call>\\n{"name": NAME, "arguments": {…}}\\n</tool_call>';
+const CALL = '<tool_call>\\n{"name": "NAME", "arguments": {"KEY": "VALUE"}}\\n</tool_call>';
 
 /**
  * Turns between markers. The mark at the end of a turn may be several tokens, so an end-of-text token follows each

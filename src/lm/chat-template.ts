@@ -25,6 +25,10 @@ function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined)
 export const chatText = (tokenizer: Tokenizer, messages: readonly ChatMessage[], options: RenderOptions = {}): string =>
   write(tokenizer, messages, options, renderChat);
 
+/** Whether a tokenizer's template writes the tools that it is given. @throws HeedError if it has no template. */
+export const writesTools = (tokenizer: Tokenizer, tools: readonly unknown[]): boolean =>
+  /\b\w*(tool|function)s\b/.test(templateOf(tokenizer, tools));
+
 /**
  * Checks that a model would know of tools.
  *
@@ -33,7 +37,7 @@ export const chatText = (tokenizer: Tokenizer, messages: readonly ChatMessage[],
  * @throws HeedError if its template does not write tools, or it has none.
  */
 export function checkTools(tokenizer: Tokenizer, tools: readonly unknown[], has: string, without = ''): void {
-  if (/\b\w*(tool|function)s\b/.test(templateOf(tokenizer, tools))) return;
+  if (writesTools(tokenizer, tools)) return;
   throw new HeedError(`${has} tools, which the chat template does not write, so the model would not know of them.`, {
     hint: `Name a template that writes tools (--chat-template chatml, or a Jinja file)${without}.`,
   });

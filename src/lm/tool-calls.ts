@@ -40,8 +40,8 @@ const BLOCK = new RegExp(`${BLOCK_MARK}\\s*([\\s\\S]*?)\\s*(?:${BLOCK_END}|$)`, 
 /**
  * The calls in a text, and the text without them. Known are `<tool_call>` blocks (Hermes, Qwen, SmolLM), and a text that
  * is JSON as a whole, after one of `PREFIXES` or alone: an object with `name` and `arguments` or `parameters` (Llama), or a
- * list of them (Mistral, Granite, Phi). What cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
- * name: its arguments are then no whole JSON.
+ * list of them (Mistral, Granite, Phi). What cannot be read as calls of these tools stays text. Where the text `isCut`, its
+ * last call may end anywhere behind its name: its arguments are then no whole JSON.
  */
 export function parseCalls(
   text: string,

@@ -1,7 +1,7 @@
 /** POST /v1/chat/completions. */
 import { Hono } from 'hono';
 import { keptBy } from '../../disposables.ts';
-import { encodeChat } from '../../lm/chat-template.ts';
+import { encodeChat, writesTools } from '../../lm/chat-template.ts';
 import type { QueuedToken } from '../../lm/generation-queue.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { createTextStream, parseCalls } from '../../lm/tool-calls.ts';
@@ -27,7 +27,7 @@ import { recordCompletion } from './record.ts';
 import { type ChatRequest, chatRequestSchema, refusedInChat, type ToolDefinition } from './schema.ts';
 import type { CompletionChoice, CompletionRecord } from './table.ts';
 import { tokenLogprob } from './token-logprob.ts';
-import { formatWithTools, templateMessages, templateOfTools, toolsOf } from './tools.ts';
+import { formatWithTools, templateMessages, toolsOf } from './tools.ts';
 
 const completion = route({
   summary: 'Complete a conversation',
@@ -123,7 +123,7 @@ export function promptOf(
   tools: readonly ToolDefinition[],
 ): number[] {
   const { tokenizer } = model;
-  if (tools.length > 0 && !/\btools\b/.test(templateOfTools(tokenizer))) {
+  if (tools.length > 0 && !writesTools(tokenizer, tools)) {
     const message = "The model's chat template has no place for tools. Use a model that was trained with them.";
     throw new ApiError(400, message, { param: 'tools' });
   }

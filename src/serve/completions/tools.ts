@@ -52,7 +52,7 @@ function formatOf({ response_format }: ChatRequest): { schema: unknown } | 'obje
 }
 
 /** The chat template that shows tools; empty if the model has none. */
-export const templateOfTools = ({ chatTemplates, chatTemplate }: Tokenizer): string =>
+const templateOfTools = ({ chatTemplates, chatTemplate }: Tokenizer): string =>
   chatTemplates.tool_use ?? chatTemplate ?? '';
 
 /** Messages as templates expect them: contents as text. */
