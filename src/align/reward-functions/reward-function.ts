@@ -1,6 +1,7 @@
 /** The interface of rewards: completions in, a number for each out, optionally with its parts and steps. */
 import type { Row } from '../../data/row.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
+import { valueAt } from '../../options.ts';
 
 /** A completion of a prompt by a policy. */
 export interface Completion {
@@ -122,8 +123,6 @@ export const explained = async (
   reward.explain ? reward.explain(completions, signal) : { scores: await reward.score(completions, signal) };
 
 /** What a row has at a path: a column, or one inside of it, such as `reward_model.ground_truth` of verl's rows. */
-export function valueAt(row: Row | undefined, path: string): unknown {
-  if (row === undefined || path in row) return row?.[path];
-  const within = (value: unknown, key: string) => (value as Record<string, unknown> | null | undefined)?.[key];
-  return path.split('.').reduce<unknown>(within, row);
+export function columnAt(row: Row | undefined, path: string): unknown {
+  return row && path in row ? row[path] : valueAt(row, path.split('.'));
 }

@@ -78,6 +78,14 @@ function checkContained(result: SandboxResult, end: SandboxEnd) {
   expect(existsSync(`/usr/${mark}`)).toBe(false);
 }
 
+it.each(["terminate called after throwing an instance of 'std::bad_alloc'", '# Fatal process out of memory: Zone'])(
+  'knows a lack of memory by the words of C++ and V8: %s',
+  async (words) => {
+    const { end } = await javascript(`process.stderr.write(${JSON.stringify(words)}); process.exitCode = 134;`);
+    expect(end).toBe('memory');
+  },
+);
+
 it('hides the environment', async () => {
   expect((await javascript('console.log(JSON.stringify(process.env))')).stdout).not.toContain(mark);
 });

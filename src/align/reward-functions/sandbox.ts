@@ -335,7 +335,7 @@ function contained(
 const traces: readonly (readonly [SandboxEnd, RegExp])[] = [
   [
     'memory',
-    /MemoryError|heap out of memory|Array buffer allocation failed|Invalid array length|ENOMEM|Cannot allocate memory/,
+    /MemoryError|bad_alloc|out of memory|Array buffer allocation failed|Invalid array length|ENOMEM|Cannot allocate memory/,
   ],
   ['processes', /EAGAIN|Resource temporarily unavailable|BlockingIOError|can't start new thread/],
   ['disk', /ENOSPC|No space left|EFBIG|File too large/],

@@ -9,7 +9,7 @@ import { HeedError } from '../../error.ts';
 import { availableParallelism, randomBytes } from '../../node.ts';
 import { severally } from '../training/requests.ts';
 import type { RewardFunction } from './call.ts';
-import { type Completion, valueAt } from './reward-function.ts';
+import { type Completion, columnAt } from './reward-function.ts';
 import { runSandboxed, type SandboxEnd, type SandboxOptions, type SandboxResult } from './sandbox.ts';
 
 /**
@@ -88,7 +88,7 @@ const withTests = (program: string, tests: string, mark: string, language: TestO
     : `${GLOBALS}\n${program}\n;\n${tests}\n;console.log('\\n${mark}');\n`;
 
 function testsOf({ row, promptText }: Completion, field: string): string {
-  const tests = valueAt(row, field);
+  const tests = columnAt(row, field);
   if (typeof tests === 'string' && tests.trim() !== '') return tests;
   const got = tests === undefined ? 'there is none' : `got ${JSON.stringify(tests).slice(0, 60)}`;
   throw new HeedError(`The row of "${promptText.slice(0, 80)}" needs tests as text in its column "${field}": ${got}.`, {

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import { parsedJson } from '../../lm/tool-calls.ts';
 import type { RewardFunction } from './call.ts';
-import { type Completion, valueAt } from './reward-function.ts';
+import { type Completion, columnAt } from './reward-function.ts';
 
 /** Where the right answer stands. */
 export interface AnswerField {
@@ -118,7 +118,7 @@ const verified =
     completions.map((completion) => Number(isRight(completion)));
 
 function answersOf({ row, promptText }: Completion, field: string): readonly unknown[] {
-  const answer = valueAt(row, field);
+  const answer = columnAt(row, field);
   if (answer !== undefined) return Array.isArray(answer) ? answer : [answer];
   const columns = Object.keys(row ?? {}).join(', ') || 'none';
   throw new HeedError(`the row of "${promptText.slice(0, 80)}" has no column "${field}": it has ${columns}`, {
