@@ -24,9 +24,11 @@ const EXAMPLE = 'Question: Tom has 8 pens and gets 5 more. How many pens does To
 const results = fileURLToPath(new URL('results/', import.meta.url));
 
 const isRight = numericAnswer();
-/** Whether the last number of a completion's first line is the answer. What the model writes below is another question. */
-const firstLine = (completions) =>
-  isRight(completions.map((completion) => ({ ...completion, text: completion.text.trim().split('\n')[0] })));
+/** The model's answer. What it writes below is another question. */
+const firstLine = (text) => text.trim().split('\n')[0];
+/** Whether the last number of a completion's answer is right. */
+const reward = (completions) =>
+  isRight(completions.map((completion) => ({ ...completion, text: firstLine(completion.text) })));
 
 /**
  * Learns word problems. `before` and `after` are the greedy completions of the held-out ones, each with its `reward`.
@@ -47,7 +49,7 @@ export async function learnWordProblems({ path, seed, steps = 30, onStep = () =>
     completions: 8,
     maxTokens,
     temperature: 0.7,
-    reward: firstLine,
+    reward,
     score: { missingEos: 0 }, // a right answer is one, whatever follows
     loss: 'dr_grpo',
     scale: 'none',
@@ -69,8 +71,8 @@ export async function learnWordProblems({ path, seed, steps = 30, onStep = () =>
 async function solve(model, problems, example = '') {
   const prompts = problems.map(({ prompt }) => example + prompt);
   const texts = await model.generate(prompts, { maxTokens, temperature: 0, chat: false });
-  const rewards = firstLine(texts.map((text, i) => ({ text, promptText: prompts[i], row: problems[i] })));
-  return problems.map((problem, i) => ({ ...problem, text: texts[i].split('\n')[0], reward: rewards[i] }));
+  const rewards = reward(texts.map((text, i) => ({ text, promptText: prompts[i], row: problems[i] })));
+  return problems.map((problem, i) => ({ ...problem, text: firstLine(texts[i]), reward: rewards[i] }));
 }
 
 /** The share of problems that are solved. */
@@ -87,7 +89,7 @@ export async function* verifiable() {
       timed(() => measured({ path: pathOf(), seed, steps })),
     );
     const { solved } = await kept.result({ method: 'one example', seed }, () =>
-      timed(() => shown({ path: pathOf(), seed })),
+      timed(() => shownExample({ path: pathOf(), seed })),
     );
     yield {
       name: `word problems, seed ${seed}`,
@@ -100,7 +102,7 @@ export async function* verifiable() {
 const percent = (share) => (100 * share).toFixed(1);
 
 /** What the model before solves with an example in its prompt. */
-async function shown({ path, seed }) {
+async function shownExample({ path, seed }) {
   const { heldOut } = wordProblems({ seed, count: 0, heldOut: HELD_OUT });
   const model = await loadModel(path);
   const solved = await solve(model, heldOut, EXAMPLE);

@@ -85,7 +85,7 @@ export function createTextStream(): TextStream {
   return {
     read(piece) {
       written += piece;
-      if (mayBeCalls(written)) return '';
+      if (passed === 0 && mayBeCalls(written)) return '';
       const mark = written.indexOf(BLOCK_MARK, passed);
       const end = mark < 0 ? written.length - overlap(written, BLOCK_MARK) : mark;
       const text = written.slice(passed, end).trimEnd();

@@ -33,7 +33,7 @@ export interface CallsOptions {
   syntax: 'blocks' | 'json';
   /** Whether there may be several calls. */
   parallel: boolean;
-  /** What may stand instead of calls: any text (with blocks also around them), any object, JSON by a schema, or nothing. */
+  /** The alternative to calls: any text (with blocks also around them), any object, JSON by a schema, or nothing. */
   otherwise: 'text' | 'object' | { schema: unknown } | 'nothing';
 }
 
