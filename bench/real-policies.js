@@ -8,11 +8,12 @@
  * HEED_BENCH_METHODS names methods, separated by ;. HEED_BENCH_STEPS and HEED_BENCH_PAIRS are how much each learns: by
  * default 40 steps of 32 completions, or 1,000 comparisons.
  */
+import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { dpo, evaluatePolicy, grpo, kto, onlineDpo, ppo, reward as trainReward } from '../dist/align/index.js';
-import { loadModel } from '../dist/lm/index.js';
+import { loadModel, saveModel } from '../dist/lm/index.js';
 import { random } from '../dist/random.js';
 import { peakRssMb } from './job.js';
 import { keptResults, mean, timed } from './kept.js';
@@ -83,7 +84,7 @@ export async function* policies() {
   for (const method of Object.keys(METHODS)) {
     if (chosen && !chosen.includes(method)) continue;
     const learned = learnedBy(method);
-    const measure = async () => trained(method, await ready());
+    const measure = async () => judgedPolicy(method, await ready());
     const { wins, even, kl, words, judge, taught } = await kept.result({ method, ...learned }, () => timed(measure));
     yield {
       name: method,
@@ -119,18 +120,32 @@ async function prepared(rows, folder) {
     });
     return { data, prompts, reward: model };
   };
-  return { path, learned: await part(names.slice(0, LEARNED)), judged: await part(names.slice(LEARNED)) };
+  return { folder, path, learned: await part(names.slice(0, LEARNED)), judged: await part(names.slice(LEARNED)) };
 }
 
-/** Trains a policy, and compares what it writes with what the model wrote before. */
-async function trained(method, { path, learned, judged }) {
+/** Trains a policy. It is kept in the folder, so that it can be judged again in another way. */
+async function trained(method, { folder, path, learned }) {
+  const place = join(folder, 'policies', [method, ...Object.values(learnedBy(method))].join(' ').replaceAll(/[ ,]+/g, '-'));
+  if (existsSync(place)) return loadModel(place);
   const some = random(0, 'comparisons').shuffle(Int32Array.from(learned.data.keys())).slice(0, pairs);
   const data = Array.from(some, (i) => learned.data[i]);
-  const before = await loadModel(path);
-  const began = await loadModel(path);
-  const run = METHODS[method]({ model: began, data, prompts: learned.prompts, reward: learned.reward });
+  const run = METHODS[method]({
+    model: await loadModel(path),
+    data,
+    prompts: learned.prompts,
+    reward: learned.reward,
+  });
   if (Symbol.asyncIterator in run) for await (const { step } of run) process.stderr.write(`\r${method}: step ${step} `);
   const { model } = await run;
+  saveModel(place, model);
+  return model;
+}
+
+/** Compares what a method's policy writes with what the model wrote before. */
+async function judgedPolicy(method, debates) {
+  const { path, learned, judged } = debates;
+  const before = await loadModel(path);
+  const model = await trained(method, debates);
   const drawn = judged.prompts.flatMap((prompt) => Array.from({ length: DRAWN }, () => prompt));
   const judgedAt = (temperature) =>
     evaluatePolicy({ model, baseline: before, data: drawn, reward: judged.reward, maxTokens, temperature });
