@@ -189,8 +189,9 @@ it('heed serve says on stderr who was refused, without asking for it', async () 
 });
 
 it('trainings log lines too: progress, and what went wrong', async () => {
-  const flags = ['--steps', '2', '--out', 'run', '--log-format', 'json', '--log', 'prometheus:0'];
-  const done = await heed(['sft', ...flags], folder.path);
+  const few = ['--steps', '2', '--demonstrations', '20', '--samples.count', '0'];
+  const flags = ['--out', 'run', '--log-format', 'json', '--log', 'prometheus:0'];
+  const done = await heed(['sft', ...few, ...flags], folder.path);
   expect(done.code).toBe(0);
   const steps = parsed(done.stderr).filter(({ message }) => message === 'progress');
   expect(steps.at(-1)).toMatchObject({ level: 'info', step: 2, total: 2, metrics: { loss: expect.any(Number) } });

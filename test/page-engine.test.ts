@@ -9,11 +9,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { learnFromPreferences } from '../src/control/learn.ts';
 import { rl } from '../src/rl/rl.ts';
 import { startBrowser } from './support/browser.ts';
+import { smallModel } from './support/training.ts';
 
 const browser = await startBrowser();
 const project = mkdtempSync(join(tmpdir(), 'heed-page-'));
 const file = (name: string, text: string) => writeFileSync(join(project, name), text);
 
+/** Short fits: on WebAssembly they take nine tenths of the time. */
+const fits = { firstSteps: 60, steps: 10 };
 file('package.json', '{ "type": "module" }');
 mkdirSync(join(project, 'node_modules'));
 symlinkSync(inject('compiled'), join(project, 'node_modules', 'heed'), 'junction');
@@ -33,7 +36,7 @@ export async function train() {
   await startEngine();
   const steps = [];
   for await (const { step, metrics } of rl({ env: 'CartPole-v1', steps: 1024, evaluations: 0, episodes: 5 })) steps.push({ step, metrics });
-  const { policy, reward, metrics } = await learnFromPreferences({ labels: 10, steps: 10_000, evaluations: 0, episodes: 20, onNotice() {} });
+  const { policy, reward, metrics } = await learnFromPreferences({ labels: 10, steps: 10_000, reward: ${JSON.stringify(fits)}, evaluations: 0, episodes: 20, onNotice() {} });
   const action = policy.act([0.01, 0, 0.2, 1]);
   const score = reward.score([0.01, 0, 0.02, 0], 1);
   const profiled = async () => trace((g) => ({ y: square(input(g, 'x', [2])) }), { profile: 'profile' }).run({ x: [1, 2] });
@@ -98,7 +101,7 @@ worker.onerror = ({ message }) => { window.result = { error: message }; };
 const threads = Number(new URL(location.href).searchParams.get('threads'));
 worker.postMessage(threads || new URL('model/', location.href).href);`,
 );
-cpSync(join(inject('compiled'), 'models', 'reviews-base'), join(project, 'public', 'model'), { recursive: true });
+cpSync(smallModel(), join(project, 'public', 'model'), { recursive: true });
 file('index.html', '<!doctype html><title>heed</title><script type="module" src="./main.js"></script>');
 afterAll(async () => {
   await browser?.close();
@@ -148,7 +151,7 @@ describe('heed/browser', () => {
       expect(steps[0].metrics[name], name).toBeCloseTo(value, 3);
     }
     const { metrics } = await learnFromPreferences({
-      ...{ labels: 10, steps: 10_000, evaluations: 0, episodes: 20 },
+      ...{ labels: 10, steps: 10_000, reward: fits, evaluations: 0, episodes: 20 },
       onNotice() {},
     });
     expect(labels).toBe(metrics.labels);

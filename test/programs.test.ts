@@ -60,7 +60,8 @@ describe.each(NODES)('on %s', (name) => {
     const few = ['--steps', '5', '--json', '--out'];
     const learned = await heed('sft', '--demonstrations', '20', '--samples.count', '0', ...few, `${name}-sft`);
     expect(JSON.parse(learned.stdout)).toMatchObject({ loss: { train: expect.any(Number) } });
-    const taught = await heed('train', '--episodes', '1', ...few, `${name}-train`);
+    const fits = ['--reward.first-steps', '4', '--reward.steps', '4'];
+    const taught = await heed('train', '--episodes', '1', ...fits, ...few, `${name}-train`);
     expect(JSON.parse(taught.stdout)).toMatchObject({ steps: expect.any(Number), labels: expect.any(Number) });
   });
 });

@@ -158,7 +158,7 @@ export function* createRewardEnsembleInParts(
   }
 
   yield;
-  const fitting = yield* createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
+  const fitting = createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
 
   /** Takes over another ensemble's state after a fit; the steps whose mean reward is 0 stay. */
   function adopt(state: RewardState, tensors: FitTensors): void {

@@ -9,7 +9,7 @@ import { abs, add, div, maximum, mul, square, sub } from '../../engine/ops/eleme
 import { mean, sum } from '../../engine/ops/reduce.ts';
 import { reshape, slice } from '../../engine/ops/shape.ts';
 import { createOptimizer, exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
-import type { Arena } from '../../nn/parameters.ts';
+import { type Arena, createArena } from '../../nn/parameters.ts';
 import { createTrainStep } from '../../nn/train-step.ts';
 import { choiceLosses } from '../../preference/choice-loss.ts';
 import { type ChoiceModel, choiceLoss, segmentReturn } from '../../preference/choice-model.ts';
@@ -74,12 +74,18 @@ export interface FitState {
 /** The optimizer's tensors. */
 export type FitTensors = Parameters<typeof importOptimizer>[1];
 
-/** The loss of a minibatch of pairs, and its gradient: one program. */
-function createFitStep(model: Model, options: RewardOptions, choiceModel: ChoiceModel, window: number) {
+/** The loss of a minibatch, which holds so many different comparisons at most, and its gradient: one program. */
+function createFitStep(
+  model: Model,
+  options: RewardOptions,
+  choiceModel: ChoiceModel,
+  size: { window: number; different: number; gradients: Arena },
+) {
   const { parameters, inputs } = model;
   const { width } = inputs;
   const { members, minibatch } = options;
-  const n = 2 * minibatch * window;
+  const { window, different, gradients } = size;
+  const n = 2 * different * window;
   return createTrainStep(
     parameters,
     {
@@ -87,22 +93,23 @@ function createFitStep(model: Model, options: RewardOptions, choiceModel: Choice
       terminal: [n, 1],
       seed: options.dropout > 0 ? { dtype: 'int32', shape: [] } : undefined,
       weights: [1, n],
-      p: [1, minibatch],
-      q: [1, minibatch],
-      counts: [members, minibatch],
+      p: [1, different],
+      q: [1, different],
+      counts: [members, different],
       l2: [],
       sparsity: options.sparsity > 0 ? [] : undefined,
     },
     ({ x, terminal, seed, weights, p, q, counts, l2, sparsity }, parameter) => {
       const rewards = model.rewards(x, terminal, seed);
-      const returns = sum(reshape(mul(rewards, weights), [members, 2, minibatch, window]), { axes: [3] });
-      const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, minibatch]));
+      const returns = sum(reshape(mul(rewards, weights), [members, 2, different, window]), { axes: [3] });
+      const [first, second] = [0, 1].map((k) => reshape(slice(returns, 1, k, k + 1), [members, different]));
       const losses =
         options.learnsFrom === 'returns'
           ? add(square(sub(first, p)), square(sub(second, q)))
           : choiceLosses(choiceModel, first, second, p, q);
       const weighted = mul(losses, counts);
-      const fit = sum(mean(weighted, { axes: [1] })); // members are independent: their losses add up
+      // members are independent: their losses add up
+      const fit = mul(sum(mean(weighted, { axes: [1] })), different / minibatch);
       const penalty = parameters.specs
         .filter(({ name }) => name.endsWith('weight'))
         .map(({ name }) => sum(square(parameter[name])))
@@ -114,9 +121,11 @@ function createFitStep(model: Model, options: RewardOptions, choiceModel: Choice
       const apart = sum(mul(abs(sub(rewards, level)), others));
       return { loss: add(whole, mul(apart, mul(sparsity, 1 / (2 * minibatch)))), fit };
     },
-    { singleThread: inputs.dtype === 'float32' && isSmallPass(parameters, 2 * minibatch * window) },
+    { gradients, singleThread: inputs.dtype === 'float32' && isSmallPass(parameters, n) },
   );
 }
+
+type FitStep = ReturnType<typeof createFitStep>;
 
 /** How often each member's bootstrap sample holds each comparison (once without bootstrap). */
 function bootstrapCounts(n: number, { members, bootstrap }: RewardOptions, seed: number): Float32Array[] {
@@ -147,8 +156,8 @@ function assess(
   return { accuracy: right / decided, loss: loss / which.length };
 }
 
-/** Creates the fit of an ensemble, in parts. */
-export function* createRewardFit(
+/** Creates the fit of an ensemble. */
+export function createRewardFit(
   model: Model,
   options: RewardOptions,
   choiceModel: ChoiceModel,
@@ -161,22 +170,39 @@ export function* createRewardFit(
   const draw = random(seed, 'reward', 'minibatches');
   let l2 = options.l2;
 
-  const train = createFitStep(model, options, choiceModel, window);
-  yield;
-  const optimizer = createOptimizer(parameters, train.gradients, {
+  const gradients = createArena(parameters.specs);
+  const optimizer = createOptimizer(parameters, gradients, {
     kind: 'adamw',
     weightDecay: options.weightDecay,
     decay: ({ name }) => name !== model.constant,
   });
-  const batch = train.inputs;
-  const ends = terminalHead ? batch.terminal.data : undefined;
+  const trains = new Map<number, FitStep>();
+  const trainOf = (different: number): FitStep => {
+    const made = trains.get(different) ?? createFitStep(model, options, choiceModel, { window, different, gradients });
+    trains.set(different, made);
+    return made;
+  };
+  // of two rows of a comparison, dropout leaves out different units, and the penalty counts both
+  const isMerged = options.dropout === 0 && options.sparsity === 0;
+  /** The program for minibatches of so few comparisons: what is drawn twice is computed once, and counts twice. */
+  const trainFor = (comparisons: number): FitStep =>
+    trainOf(isMerged ? Math.min(minibatch, 2 ** Math.ceil(Math.log2(comparisons))) : minibatch);
 
   /** Copies a segment's steps `x` into rows from `to`. Rows up to the window have weight 0. */
-  function loadSegment({ length, terminated }: Segment, x: SegmentNumbers, to: number): void {
+  function loadSegment(batch: FitStep['inputs'], { length, terminated }: Segment, x: SegmentNumbers, to: number): void {
     batch.x.data.set(x, to * window * width);
     const weights = batch.weights.data;
     for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
-    if (ends && terminated) ends[to * window + length - 1] = 1;
+    if (terminalHead && terminated) batch.terminal.data[to * window + length - 1] = 1;
+  }
+
+  /** The comparisons of a minibatch, and how often each is drawn. */
+  function drawn(training: readonly number[], isWhole: boolean): [comparison: number, times: number][] {
+    const all = Array.from({ length: minibatch }, () => training[draw.integer(training.length)]);
+    if (isWhole) return all.map((i) => [i, 1]);
+    const times = new Map<number, number>();
+    for (const i of all) times.set(i, (times.get(i) ?? 0) + 1);
+    return [...times];
   }
 
   const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
@@ -191,18 +217,21 @@ export function* createRewardFit(
     const counts = bootstrapCounts(comparisons.length, options, seed);
     const steps = first ? options.firstSteps : options.steps;
     const losses: number[] = [];
+    const train = trainFor(training.length);
+    const batch = train.inputs;
+    const different = batch.p.data.length;
     if (options.l2 > 0) batch.l2.data[0] = l2;
     if (batch.sparsity) batch.sparsity.data[0] = options.sparsity * tiedShare(comparisons);
     for (let step = 0; step < steps; step++) {
-      ends?.fill(0);
-      for (let b = 0; b < minibatch; b++) {
-        const i = training[draw.integer(training.length)];
+      if (terminalHead) batch.terminal.data.fill(0);
+      batch.counts.data.fill(0);
+      for (const [b, [i, times]] of drawn(training, different === minibatch).entries()) {
         const { segments, choice } = comparisons[i];
-        for (const side of [0, 1]) loadSegment(segments[side], features[i][side], side * minibatch + b);
+        for (const side of [0, 1]) loadSegment(batch, segments[side], features[i][side], side * different + b);
         const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
         batch.p.data[b] = p;
         batch.q.data[b] = q;
-        for (let m = 0; m < members; m++) batch.counts.data[m * minibatch + b] = counts[m][i];
+        for (let m = 0; m < members; m++) batch.counts.data[m * different + b] = times * counts[m][i];
       }
       if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = await train.runFreely();
@@ -240,8 +269,7 @@ export function* createRewardFit(
       l2 = state.l2;
     },
     [Symbol.dispose]() {
-      optimizer[Symbol.dispose]();
-      train[Symbol.dispose]();
+      for (const each of [optimizer, ...trains.values(), gradients]) each[Symbol.dispose]();
     },
   };
 }
