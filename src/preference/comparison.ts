@@ -50,31 +50,6 @@ export function checkPreference(value: unknown): PairJudgment {
   );
 }
 
-/**
- * Checks a comparison's own fields and returns it; its owner checks the content of options.
- * @throws HeedError that names the wrong field.
- */
-export function checkComparison(value: unknown): Comparison<unknown> {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new HeedError(`A comparison must be an object; got ${show(value)}.`, { hint });
-  }
-  const { id, options, choice, teacher, time } = value as Record<string, unknown>;
-  if (typeof id !== 'string' || id === '') wrong('id', 'a non-empty string', id);
-  const pair = Array.isArray(options) && options.length === 2 && options.every((o) => o !== undefined && o !== null);
-  if (!pair) wrong('options', 'two options', options, id);
-  if (typeof teacher !== 'string' || teacher === '') wrong('teacher', 'a non-empty string', teacher, id);
-  if (time !== undefined && !Number.isFinite(time)) wrong('time', 'milliseconds since 1970', time, id);
-  checkPreference(choice);
-  return value as Comparison<unknown>;
-}
-
-const hint = 'A comparison is { id, options: [first, second], choice, teacher, time? }.';
-
-function wrong(field: string, expected: string, got: unknown, id?: unknown): never {
-  const where = typeof id === 'string' ? `Comparison '${id}'` : 'A comparison';
-  throw new HeedError(`${where} has a wrong '${field}': expected ${expected}, got ${show(got)}.`, { hint });
-}
-
 // JSON shows NaN and Infinity as null, which would hide the error.
 function show(value: unknown): string {
   const text = JSON.stringify(value, (_, v) => (typeof v === 'number' && !Number.isFinite(v) ? String(v) : v));

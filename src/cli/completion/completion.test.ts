@@ -59,7 +59,7 @@ async function scriptFor(shell: string): Promise<string> {
   return script;
 }
 
-it.skipIf(!bash)('prints a script that bash reads, without the package bash-completion too', async () => {
+it.skipIf(!bash)('prints a script that bash reads, without the package bash-completion too (needs bash)', async () => {
   const use = `
 heed() { [ "$1 $2 $3 $4" = "complete -- ppo --le" ] && printf -- '--learning-rate\\tthe rate\\n:4\\n'; }
 compopt() { :; }
@@ -72,7 +72,7 @@ echo "\${COMPREPLY[*]}"`;
 
 const zsh = spawnSync('zsh', ['--version']).status === 0;
 
-it.skipIf(!zsh)('prints a script that zsh reads, in a .zshrc that sets up no completion too', async () => {
+it.skipIf(!zsh)('prints a script that zsh reads, in a .zshrc that sets up no completion too (needs zsh)', async () => {
   const script = `${await scriptFor('zsh')}\nprint $_comps[heed]`;
   const { stdout, stderr } = spawnSync('zsh', ['-f', '-c', script], { encoding: 'utf8' });
   expect({ stdout, stderr }).toEqual({ stdout: '_heed\n', stderr: '' });

@@ -127,6 +127,41 @@ function createFitStep(
 
 type FitStep = ReturnType<typeof createFitStep>;
 
+/** The programs of a fit, each made when a minibatch first needs its size. */
+function createFitSteps(model: Model, options: RewardOptions, choiceModel: ChoiceModel, window: number) {
+  const gradients = createArena(model.parameters.specs);
+  const made = new Map<number, FitStep>();
+  const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
+  // of two rows of a comparison, dropout leaves out different units, and the penalty counts both
+  const isMerged = options.dropout === 0 && options.sparsity === 0;
+  return {
+    gradients,
+    /** The program for minibatches of so few comparisons: what is drawn twice is computed once, and counts twice. */
+    stepFor(comparisons: number): FitStep {
+      const needed = isMerged ? 2 ** Math.ceil(Math.log2(comparisons)) : options.minibatch;
+      const different = Math.min(options.minibatch, needed);
+      const step = made.get(different) ?? createFitStep(model, options, choiceModel, { window, different, gradients });
+      made.set(different, step);
+      return step;
+    },
+    /** Copies a comparison into row `b`. Steps up to the window have weight 0. */
+    load(batch: FitStep['inputs'], b: number, { segments, choice }: FitComparison, x: SegmentNumbers[]): void {
+      for (const [side, { length, terminated }] of segments.entries()) {
+        const from = (side * batch.p.data.length + b) * window;
+        batch.x.data.set(x[side], from * model.inputs.width);
+        for (let t = 0; t < window; t++) batch.weights.data[from + t] = t < length ? choiceModel.discount ** t : 0;
+        if (options.terminalHead && terminated) batch.terminal.data[from + length - 1] = 1;
+      }
+      const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
+      batch.p.data[b] = p;
+      batch.q.data[b] = q;
+    },
+    [Symbol.dispose]() {
+      for (const each of [...made.values(), gradients]) each[Symbol.dispose]();
+    },
+  };
+}
+
 /** How often each member's bootstrap sample holds each comparison (once without bootstrap). */
 function bootstrapCounts(n: number, { members, bootstrap }: RewardOptions, seed: number): Float32Array[] {
   return Array.from({ length: members }, (_, m) => {
@@ -166,46 +201,15 @@ export function createRewardFit(
   const { parameters, inputs } = model;
   const { members, terminalHead, minibatch } = options;
   const { window, seed } = settings;
-  const { width } = inputs;
   const draw = random(seed, 'reward', 'minibatches');
   let l2 = options.l2;
 
-  const gradients = createArena(parameters.specs);
-  const optimizer = createOptimizer(parameters, gradients, {
+  const programs = createFitSteps(model, options, choiceModel, window);
+  const optimizer = createOptimizer(parameters, programs.gradients, {
     kind: 'adamw',
     weightDecay: options.weightDecay,
     decay: ({ name }) => name !== model.constant,
   });
-  const trains = new Map<number, FitStep>();
-  const trainOf = (different: number): FitStep => {
-    const made = trains.get(different) ?? createFitStep(model, options, choiceModel, { window, different, gradients });
-    trains.set(different, made);
-    return made;
-  };
-  // of two rows of a comparison, dropout leaves out different units, and the penalty counts both
-  const isMerged = options.dropout === 0 && options.sparsity === 0;
-  /** The program for minibatches of so few comparisons: what is drawn twice is computed once, and counts twice. */
-  const trainFor = (comparisons: number): FitStep =>
-    trainOf(isMerged ? Math.min(minibatch, 2 ** Math.ceil(Math.log2(comparisons))) : minibatch);
-
-  /** Copies a segment's steps `x` into rows from `to`. Rows up to the window have weight 0. */
-  function loadSegment(batch: FitStep['inputs'], { length, terminated }: Segment, x: SegmentNumbers, to: number): void {
-    batch.x.data.set(x, to * window * width);
-    const weights = batch.weights.data;
-    for (let t = 0; t < window; t++) weights[to * window + t] = t < length ? choiceModel.discount ** t : 0;
-    if (terminalHead && terminated) batch.terminal.data[to * window + length - 1] = 1;
-  }
-
-  /** The comparisons of a minibatch, and how often each is drawn. */
-  function drawn(training: readonly number[], isWhole: boolean): [comparison: number, times: number][] {
-    const all = Array.from({ length: minibatch }, () => training[draw.integer(training.length)]);
-    if (isWhole) return all.map((i) => [i, 1]);
-    const times = new Map<number, number>();
-    for (const i of all) times.set(i, (times.get(i) ?? 0) + 1);
-    return [...times];
-  }
-
-  const trueReturn = ({ rewards }: Segment): number => segmentReturn(rewards, choiceModel.discount);
 
   async function fit(comparisons: readonly FitComparison[], { first }: FitCall): Promise<Fit> {
     // Whether a comparison is held out depends only on its index, so a held-out one is never trained on.
@@ -217,7 +221,7 @@ export function createRewardFit(
     const counts = bootstrapCounts(comparisons.length, options, seed);
     const steps = first ? options.firstSteps : options.steps;
     const losses: number[] = [];
-    const train = trainFor(training.length);
+    const train = programs.stepFor(training.length);
     const batch = train.inputs;
     const different = batch.p.data.length;
     if (options.l2 > 0) batch.l2.data[0] = l2;
@@ -225,13 +229,13 @@ export function createRewardFit(
     for (let step = 0; step < steps; step++) {
       if (terminalHead) batch.terminal.data.fill(0);
       batch.counts.data.fill(0);
-      for (const [b, [i, times]] of drawn(training, different === minibatch).entries()) {
-        const { segments, choice } = comparisons[i];
-        for (const side of [0, 1]) loadSegment(batch, segments[side], features[i][side], side * different + b);
-        const [p, q] = options.learnsFrom === 'returns' ? segments.map(trueReturn) : choice;
-        batch.p.data[b] = p;
-        batch.q.data[b] = q;
-        for (let m = 0; m < members; m++) batch.counts.data[m * different + b] = times * counts[m][i];
+      const rows: number[] = [];
+      for (let k = 0; k < minibatch; k++) {
+        const i = training[draw.integer(training.length)];
+        const known = different < minibatch ? rows.indexOf(i) : -1;
+        const b = known < 0 ? rows.push(i) - 1 : known;
+        if (known < 0) programs.load(batch, b, comparisons[i], features[i]);
+        for (let m = 0; m < members; m++) batch.counts.data[m * different + b] += counts[m][i];
       }
       if (batch.seed) batch.seed.data[0] = draw.uint32() | 0;
       const outputs = await train.runFreely();
@@ -269,7 +273,7 @@ export function createRewardFit(
       l2 = state.l2;
     },
     [Symbol.dispose]() {
-      for (const each of [optimizer, ...trains.values(), gradients]) each[Symbol.dispose]();
+      for (const each of [optimizer, programs]) each[Symbol.dispose]();
     },
   };
 }

@@ -5,10 +5,8 @@ import { loadModel } from '../model.ts';
 
 const path = process.env.HEED_SMOLLM2;
 const there = path !== undefined && existsSync(path);
-const name = there ? 'completions' : 'answers (skipped: HEED_SMOLLM2 names no file of SmolLM2-135M-Instruct as GGUF)';
-
 it.skipIf(!there)(
-  name,
+  'answers as itself (needs SmolLM2)',
   async () => {
     using model = await loadModel(path);
     expect(model.architecture).toBe('LlamaForCausalLM');
