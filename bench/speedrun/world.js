@@ -8,26 +8,33 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bestOfN, reward, sft } from '../../dist/align/index.js';
+import { bestOfN, dpo, reward, sft } from '../../dist/align/index.js';
 import { reviewComparisons } from '../../dist/align/parts.js';
 import { saveModel } from '../../dist/lm/index.js';
+import { seedFor } from '../../dist/random.js';
 
 export const target = 5.4;
 export const unit = 'true reward';
 
 export async function run(seed) {
   const folder = mkdtempSync(join(tmpdir(), 'heed-speedrun-'));
+  const unmeasured = { seed, evaluations: 0, evaluation: { share: 0 } };
   try {
     const { model } = await sft({ seed, evaluations: 0, samples: { count: 0 } });
-    const data = await reviewComparisons(model, { comparisons: 1000, teacher: 'mistake:0.1', seed });
     const place = join(folder, 'sft');
     saveModel(place, model);
-    const learned = await reward({ model: place, data, seed, evaluations: 0, evaluation: { share: 0 } });
+    const compare = (policy, name) =>
+      reviewComparisons(policy, { comparisons: 500, teacher: 'mistake:0.1', seed: seedFor(seed, name) });
+    const early = await compare(model, 'early');
+    const { model: better } = await dpo({ ...unmeasured, model, data: early });
+    // what the better policy writes teaches the reward which of two good texts is better
+    const data = [...early, ...(await compare(better, 'late'))];
+    const learned = await reward({ ...unmeasured, model: place, data, labelSmoothing: 0.1 });
     const { bestOf } = await bestOfN({
-      model,
+      model: better,
       reward: learned.model,
       gold: 'reviews',
-      completions: 32,
+      completions: 8,
       maxTokens: 72,
       seed,
     });
