@@ -172,7 +172,7 @@ export function policyFigures(results) {
       ),
     even: (...method) => `${percent(one(method.join(' ')).even.wins)} %`,
     colder: (...method) => `${percent(one(method.join(' ')).colder.even.wins)} %`,
-    won: (...method) => `${percent(one(method.join(' ')).colder.wins)} %`,
+    colderWins: (...method) => `${percent(one(method.join(' ')).colder.wins)} %`,
     words(...method) {
       const { policy, before } = one(method.join(' ')).words;
       return `${policy.toFixed(0)} words instead of ${before.toFixed(0)}`;

@@ -23,7 +23,7 @@ beforeAll(() => {
 });
 
 function writePeople(name: string, more = {}): void {
-  const people = { candidates: 2, epochs: 1, schedule: { until: 0.5 }, ...more };
+  const people = { candidates: 2, schedule: { until: 0.5 }, ...more };
   writeFileSync(join(folder.path, name), JSON.stringify({ people }));
 }
 

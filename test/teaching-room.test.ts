@@ -230,7 +230,7 @@ describe('the room of heed ppo --ask-people', () => {
 
   it('teaches a model from 4 judgments and 4 more, and each of its sentences is true', async () => {
     writeFileSync(join(folder.path, 'prompts.jsonl'), prompts.join('\n'));
-    writeFileSync(join(folder.path, 'rounds.json'), JSON.stringify({ people: { epochs: 1, schedule: { rounds: 1 } } }));
+    writeFileSync(join(folder.path, 'rounds.json'), JSON.stringify({ people: { schedule: { rounds: 1 } } }));
     const run = join(folder.path, 'texts');
     const asking = ['--ask-people', '--people.labels', '4', '--people.ahead', '0', '--config', 'rounds.json'];
     const evaluating = ['--evaluations', '3', '--evaluation.data', 'prompts.jsonl'];

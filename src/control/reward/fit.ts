@@ -74,7 +74,7 @@ export interface FitState {
 /** The optimizer's tensors. */
 export type FitTensors = Parameters<typeof importOptimizer>[1];
 
-/** The loss of a minibatch, which holds so many different comparisons at most, and its gradient: one program. */
+/** The loss of a minibatch with room for `different` comparisons, and its gradient: one program. */
 function createFitStep(
   model: Model,
   options: RewardOptions,
@@ -136,7 +136,7 @@ function createFitSteps(model: Model, options: RewardOptions, choiceModel: Choic
   const isMerged = options.dropout === 0 && options.sparsity === 0;
   return {
     gradients,
-    /** The program for minibatches of so few comparisons: what is drawn twice is computed once, and counts twice. */
+    /** The program for draws from so many comparisons. One that is drawn twice is computed once, and counts twice. */
     stepFor(comparisons: number): FitStep {
       const needed = isMerged ? 2 ** Math.ceil(Math.log2(comparisons)) : options.minibatch;
       const different = Math.min(options.minibatch, needed);

@@ -5,8 +5,9 @@ import { loadModel } from '../model.ts';
 
 const path = process.env.HEED_SMOLLM2;
 const there = path !== undefined && existsSync(path);
+
 it.skipIf(!there)(
-  'answers as itself (needs SmolLM2)',
+  'is loaded with its tokenizer, and writes its completion (needs SmolLM2)',
   async () => {
     using model = await loadModel(path);
     expect(model.architecture).toBe('LlamaForCausalLM');
