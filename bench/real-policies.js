@@ -125,12 +125,9 @@ async function prepared(rows, folder) {
 
 /** Trains a policy. It is kept in the folder, so that it can be judged again in another way. */
 async function trained(method, { folder, path, learned }) {
-  const place = join(
-    folder,
-    'policies',
-    [method, ...Object.values(learnedBy(method))].join(' ').replaceAll(/[ ,]+/g, '-'),
-  );
-  if (existsSync(place)) return loadModel(place);
+  const name = [method, ...Object.values(learnedBy(method))].join(' ').replaceAll(/[ ,]+/g, '-');
+  const place = join(folder, 'policies', name);
+  if (existsSync(join(place, 'config.json'))) return loadModel(place); // what is written last
   const some = random(0, 'comparisons').shuffle(Int32Array.from(learned.data.keys())).slice(0, pairs);
   const data = Array.from(some, (i) => learned.data[i]);
   const run = METHODS[method]({
