@@ -9,7 +9,7 @@ import { renderAssistantSpans, renderLearned, type Unwritten } from './assistant
 import { type ChatMessage, type RenderOptions, renderChat } from './render-chat.ts';
 import { markPlain, patternOf } from './tokenizer/plain-specials.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { parsedJson } from './tool-calls.ts';
+import { parsedJson } from './tool-syntax.ts';
 
 /** The template of a tokenizer, with or without tools. @throws HeedError if it has none. */
 function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined): string {

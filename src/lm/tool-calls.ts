@@ -1,7 +1,7 @@
 /** Calls of tools in what a model writes. */
-import { parseExact, stringifyExact } from '../exact-number.ts';
 import { randomBytes } from '../node.ts';
 import { overlap } from './completion-text.ts';
+import { readCalls, type Tools, type WrittenCall } from './tool-syntax.ts';
 
 /** A tool as a template shows it: a function with a JSON schema of its arguments. */
 export interface ToolSchema {
@@ -32,31 +32,86 @@ export interface ToolCall {
 export const BLOCK_MARK = '<tool_call>';
 /** Ends it. */
 export const BLOCK_END = '</tool_call>';
-/** Marks before the calls of a text that has nothing else: of Llama, Mistral, Granite 3 and Phi-4-mini. */
-const PREFIXES = ['<|python_tag|>', '[TOOL_CALLS]', '<|tool_call|>', '<|tool_calls|>', 'functools'];
+/** Marks around calls in a text, and what ends them; the end of the text does, too. */
+const BLOCKS: readonly (readonly [string, string])[] = [
+  [BLOCK_MARK, BLOCK_END], // Qwen, Hermes, SmolLM, Granite 4, GLM
+  ['<function_calls>', '</function_calls>'], // OLMo 3
+  ['<|tool_call_start|>', '<|tool_call_end|>'], // LFM2
+  ['[TOOL_CALLS]', ''], // Mistral: up to the next one
+];
+/** Begins a call by itself, with a name in it: of Llama 3.1, and of Qwen3-Coder where it forgets `<tool_call>`. */
+const FUNCTION_MARK = '<function=';
+const MARKS = [...BLOCKS.map(([begin]) => begin), FUNCTION_MARK];
+/** Marks before the calls of a text that has nothing else: of Llama, Granite 3 and Phi-4-mini. */
+const PREFIXES = ['<|python_tag|>', '<|tool_call|>', '<|tool_calls|>', 'functools'];
 const SUFFIX = /<\|\/tool_calls?\|>\s*$/;
-const BLOCK = new RegExp(`${BLOCK_MARK}\\s*([\\s\\S]*?)\\s*(?:${BLOCK_END}|$)`, 'g');
+const THOUGHTS = '<think>';
+const THOUGHTS_END = '</think>';
+
+/** Where a completion's thoughts end, in which nothing is called; at its end while it still thinks. */
+function thoughtsEnd(text: string): number {
+  const end = text.lastIndexOf(THOUGHTS_END);
+  if (end >= 0) return end + THOUGHTS_END.length;
+  return text.trimStart().startsWith(THOUGHTS) ? text.length : 0;
+}
+
+/** A part of a text that may be calls, between its places in it. */
+interface Region {
+  from: number;
+  to: number;
+  content: string;
+}
+
+/** The parts of a text that marks say to be calls. */
+function regionsOf(text: string): Region[] {
+  const regions: Region[] = [];
+  for (let at = 0; ; ) {
+    const found = MARKS.map((mark) => [text.indexOf(mark, at), mark] as const).filter(([place]) => place >= 0);
+    if (found.length === 0) return regions;
+    const [from, mark] = found.reduce((first, one) => (one[0] < first[0] ? one : first));
+    const inside = from + (mark === FUNCTION_MARK ? 0 : mark.length);
+    const close = mark === FUNCTION_MARK ? '</function>' : BLOCKS.find(([begin]) => begin === mark)![1];
+    const next = close === '' ? text.indexOf(mark, inside) : text.indexOf(close, inside);
+    const end = next < 0 ? text.length : next;
+    const to = next < 0 ? end : end + close.length;
+    regions.push({ from, to, content: text.slice(inside, mark === FUNCTION_MARK ? to : end).trim() });
+    // Qwen3-Coder may end a call that it has not begun
+    const stray = mark === FUNCTION_MARK ? /^\s*<\/tool_call>/.exec(text.slice(to)) : null;
+    at = to + (stray?.[0].length ?? 0);
+    regions.at(-1)!.to = at;
+  }
+}
 
 /**
- * The calls in a text, and the text without them. Known are `<tool_call>` blocks (Hermes, Qwen, SmolLM), and a text that
- * is JSON as a whole, after one of `PREFIXES` or alone: an object with `name` and `arguments` or `parameters` (Llama), or a
- * list of them (Mistral, Granite, Phi). What cannot be read as calls of these tools stays text. Where the text `isCut`, its
- * last call may end anywhere behind its name: its arguments are then no whole JSON.
+ * The calls in a text, and the text without them: those between marks, and a text that is calls as a whole, after one of
+ * `PREFIXES` or alone, however a family of models writes them (tool-syntax.ts). Thoughts before `</think>` are text. What
+ * cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
+ * name: its arguments are then no whole JSON.
  */
-export function parseCalls(
-  text: string,
-  tools: readonly Pick<ToolSchema, 'function'>[],
-  isCut = false,
-): { text: string; calls: ToolCall[] } {
-  const blocks = [...text.matchAll(BLOCK)].map(([, json]) => json);
-  const jsons = blocks.length > 0 ? blocks : [withoutMarks(text)];
-  const calls = jsons.map((json, i) => {
-    const found = callsOf(parsedJson(json, parseExact), tools);
-    return found ?? (isCut && i === jsons.length - 1 ? cutCall(json, tools) : undefined);
-  });
+export function parseCalls(text: string, tools: Tools, isCut = false): { text: string; calls: ToolCall[] } {
+  const begin = thoughtsEnd(text);
+  const said = text.slice(begin);
+  const marked = regionsOf(said);
+  const regions = marked.length > 0 ? marked : [{ from: 0, to: said.length, content: withoutMarks(said) }];
+  const calls = regions.map(({ content }, i) =>
+    readCalls(content, { tools, isCut: isCut && i === regions.length - 1, isMarked: marked.length > 0 }),
+  );
   if (calls.includes(undefined)) return { text, calls: [] };
-  return { text: blocks.length > 0 ? text.replace(BLOCK, '').trim() : '', calls: (calls as ToolCall[][]).flat() };
+  const between = regions.map(({ from }, i) => said.slice(regions[i - 1]?.to ?? 0, from));
+  return {
+    text: [text.slice(0, begin), ...between, said.slice(regions.at(-1)!.to)].join('').trim(),
+    calls: (calls as WrittenCall[][]).flat().map(callOf),
+  };
 }
+
+const callOf = ({ name, arguments: json }: WrittenCall): ToolCall => ({
+  id: `call_${randomBytes(12).toString('hex')}`,
+  type: 'function',
+  function: { name, arguments: json },
+});
+
+/** Whether a text has a mark of a call outside of its thoughts. */
+export const hasCallMark = (text: string): boolean => MARKS.some((mark) => text.includes(mark, thoughtsEnd(text)));
 
 function withoutMarks(text: string): string {
   const begun = text.trimStart();
@@ -65,9 +120,12 @@ function withoutMarks(text: string): string {
 }
 
 /** Whether what begins so may be calls as a whole. */
-function mayBeCalls(beginning: string): boolean {
+function mayBeCalls(beginning: string, tools: Tools): boolean {
   const begun = beginning.trimStart();
-  return /^[[{]/.test(begun) || PREFIXES.some((mark) => begun.startsWith(mark) || mark.startsWith(begun));
+  if (/^[[{]/.test(begun)) return true;
+  const named = ({ function: { name } }: Tools[number]) =>
+    name.startsWith(begun) || (begun.startsWith(name) && /^\s*(?:$|[[{])/.test(begun.slice(name.length)));
+  return PREFIXES.some((mark) => begun.startsWith(mark) || mark.startsWith(begun)) || tools.some(named);
 }
 
 /** Separates text from calls of tools while a model writes. */
@@ -78,59 +136,29 @@ export interface TextStream {
   rest(text: string): string;
 }
 
-/** Begins to read a completion in which a model may call tools. */
-export function createTextStream(): TextStream {
+/** Begins to read a completion in which a model may call these tools. */
+export function createTextStream(tools: Tools = []): TextStream {
   let written = '';
   let passed = 0;
   return {
     read(piece) {
       written += piece;
-      if (passed === 0 && mayBeCalls(written)) return '';
-      const mark = written.indexOf(BLOCK_MARK, passed);
-      const end = mark < 0 ? written.length - overlap(written, BLOCK_MARK) : mark;
-      const text = written.slice(passed, end).trimEnd();
-      passed += text.length;
-      return text;
+      const said = thoughtsEnd(written);
+      if (passed <= said && mayBeCalls(written.slice(said), tools)) return pass(said);
+      const found = MARKS.map((mark) => written.indexOf(mark, Math.max(passed, said))).filter((place) => place >= 0);
+      return pass(found.length > 0 ? Math.min(...found) : written.length - longestOverlap(written));
     },
     rest(text) {
       const sent = written.slice(0, passed);
       return text.slice((text.startsWith(sent) ? sent : sent.trimStart()).length);
     },
   };
-}
 
-/** A call whose name is there, and of its arguments what was written. */
-function cutCall(json: string, tools: readonly Pick<ToolSchema, 'function'>[]): ToolCall[] | undefined {
-  const [begin, name] = /^\s*\[?\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")/.exec(json) ?? [];
-  const called = name && parsedJson(name);
-  if (!begin || !tools.some((tool) => tool.function.name === called)) return undefined;
-  const [, written = ''] = /^\s*,\s*"(?:arguments|parameters)"\s*:\s*([\s\S]*)$/.exec(json.slice(begin.length)) ?? [];
-  return [callOf(called as string, written)];
-}
-
-const callOf = (name: string, text: string): ToolCall => ({
-  id: `call_${randomBytes(12).toString('hex')}`,
-  type: 'function',
-  function: { name, arguments: text },
-});
-
-function callsOf(value: unknown, tools: readonly Pick<ToolSchema, 'function'>[]): ToolCall[] | undefined {
-  const all = Array.isArray(value) ? value : [value];
-  const calls = all.map((one): ToolCall | undefined => {
-    if (typeof one !== 'object' || one === null) return undefined;
-    const { name, arguments: given, parameters } = one as Record<string, unknown>;
-    const values = given ?? parameters ?? {};
-    if (!tools.some((tool) => tool.function.name === name)) return undefined;
-    return callOf(name as string, typeof values === 'string' ? values : stringifyExact(values));
-  });
-  return calls.length === 0 || calls.includes(undefined) ? undefined : (calls as ToolCall[]);
-}
-
-/** The value of JSON; undefined if it is none. */
-export function parsedJson(json: string, parse: (json: string) => unknown = JSON.parse): unknown {
-  try {
-    return parse(json);
-  } catch {
-    return undefined;
+  function pass(end: number): string {
+    const text = written.slice(passed, end).trimEnd();
+    passed += text.length;
+    return text;
   }
 }
+
+const longestOverlap = (text: string) => Math.max(...[...MARKS, THOUGHTS_END].map((mark) => overlap(text, mark)));

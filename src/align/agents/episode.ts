@@ -6,7 +6,7 @@ import { chatText, checkTools, encodeChat } from '../../lm/chat-template.ts';
 import type { GeneratedCompletion } from '../../lm/continuous-batch.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import { BLOCK_MARK, parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
+import { hasCallMark, parseCalls, type ToolSchema } from '../../lm/tool-calls.ts';
 import { positive, wholeNumber } from '../../options.ts';
 import { seedFor } from '../../random.ts';
 import type { Episode } from '../reward-functions/reward-function.ts';
@@ -206,7 +206,7 @@ function turnOf(
   number: number,
 ): PolicyTurn & { faulty: number } {
   const turn = tools.length > 0 ? parseCalls(text!, tools) : { text: text!, calls: [] };
-  const faulty = Number(tools.length > 0 && turn.calls.length === 0 && text!.includes(BLOCK_MARK));
+  const faulty = Number(tools.length > 0 && turn.calls.length === 0 && hasCallMark(text!));
   // the same names in a repeated run
   const calls = turn.calls.map((call, i) => ({ ...call, id: `call_${number}_${i}` }));
   return { ...turn, calls, ended: finish === 'eos', faulty };

@@ -12,7 +12,8 @@ import { z } from 'zod';
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { parsedJson, type ToolCall, type ToolSchema } from '../../lm/tool-calls.ts';
+import type { ToolCall, ToolSchema } from '../../lm/tool-calls.ts';
+import { parsedJson } from '../../lm/tool-syntax.ts';
 import {
   type EnvironmentSourceOptions,
   environmentKinds,

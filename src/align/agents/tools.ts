@@ -2,7 +2,8 @@
 import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { parsedJson, type ToolSchema } from '../../lm/tool-calls.ts';
+import type { ToolSchema } from '../../lm/tool-calls.ts';
+import { parsedJson } from '../../lm/tool-syntax.ts';
 import type { LanguageEnvironment, PolicyTurn } from './environment.ts';
 
 /** A tool that runs here. */

@@ -3,7 +3,7 @@ import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
 import { flagFor, settingFor } from '../../flag-names.ts';
-import { parsedJson } from '../../lm/tool-calls.ts';
+import { parsedJson } from '../../lm/tool-syntax.ts';
 import { didYouMean } from '../../nearest.ts';
 import { isSettings, optionsJson } from '../../options.ts';
 import { checking, UsageError } from './usage.ts';

@@ -260,7 +260,8 @@ async function streamChat(
 /** How choices are streamed: whole if they are checked, or have tools and log-probabilities; else text before calls. */
 export function streamingOf({ tools, format, choices }: ChatDraft, logprobs: boolean) {
   const isWhole = format?.isChecked === true || (tools.length > 0 && logprobs);
-  const streams = tools.length > 0 && !isWhole ? Array.from({ length: choices }, createTextStream) : undefined;
+  const streams =
+    tools.length > 0 && !isWhole ? Array.from({ length: choices }, () => createTextStream(tools)) : undefined;
   return { isWhole, streams };
 }
 

@@ -9,7 +9,8 @@ import { createGrammarTokens, type GrammarTokens, type TokenMask } from '../../l
 import { type CallableTool, type CallsOptions, callsGrammar } from '../../lm/json-grammar/calls.ts';
 import { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from '../../lm/json-grammar.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
-import { parseCalls, parsedJson } from '../../lm/tool-calls.ts';
+import { parseCalls } from '../../lm/tool-calls.ts';
+import { parsedJson } from '../../lm/tool-syntax.ts';
 
 /** The form of a completion: any JSON object, JSON by a schema, or calls of tools. */
 export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; calls: CallsOptions };
@@ -141,7 +142,9 @@ function checkOf(format: CompletionFormat): Check {
   const { tools, calls: options } = format;
   const checks = new Map(tools.map((tool) => [tool.name, argumentsCheck(tool)]));
   const otherwise = typeof options.otherwise === 'object' ? checkOf(options.otherwise) : () => undefined;
-  const named = tools.map(({ name }) => ({ function: { name } }));
+  const named = tools.map(({ name, parameters }) => ({
+    function: { name, parameters: parameters as Record<string, unknown> },
+  }));
   return (text) => {
     const { calls } = parseCalls(text, named);
     if (calls.length === 0) return otherwise(text);

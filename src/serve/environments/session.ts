@@ -7,7 +7,8 @@ import { limited } from '../../align/training/requests.ts';
 import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
-import { parseCalls, parsedJson, type ToolCall, type ToolSchema } from '../../lm/tool-calls.ts';
+import { parseCalls, type ToolCall, type ToolSchema } from '../../lm/tool-calls.ts';
+import { parsedJson } from '../../lm/tool-syntax.ts';
 
 /** An answer to a message. */
 export type SessionReply =

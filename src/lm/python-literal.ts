@@ -1,0 +1,162 @@
+/** Literals of Python, as models write them in calls of tools: `[look(city='Paris', days=2, tags=["a"], now=True)]`. */
+import { parseExact } from '../exact-number.ts';
+
+/** A call with its arguments by name. */
+export interface PythonCall {
+  name: string;
+  values: Record<string, unknown>;
+  /** Whether its bracket is closed. */
+  whole: boolean;
+}
+
+/** Thrown at what is no literal; `atEnd` where the text ends too early. */
+class Unreadable extends Error {
+  readonly atEnd: boolean;
+
+  constructor(atEnd: boolean) {
+    super('not a literal of Python');
+    this.atEnd = atEnd;
+  }
+}
+
+const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '0': '\0', '\n': '' };
+const NAMES: Record<string, unknown> = { True: true, False: false, None: null, true: true, false: false, null: null };
+
+/** Reads a text from its beginning. */
+class Reader {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  /** Passes blanks. Returns whether nothing follows. */
+  ends(): boolean {
+    this.match(/\s*/y);
+    return this.#at === this.#text.length;
+  }
+
+  /** What matches here, which it passes; undefined if nothing does. */
+  match(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const found = pattern.exec(this.#text)?.[0];
+    this.#at += found?.length ?? 0;
+    return found;
+  }
+
+  /** Passes blanks and this character, if it comes next. */
+  passes(character: string): boolean {
+    if (this.ends() || this.#text[this.#at] !== character) return false;
+    this.#at++;
+    return true;
+  }
+
+  expect(character: string): void {
+    if (!this.passes(character)) this.fail();
+  }
+
+  fail(): never {
+    throw new Unreadable(this.#at === this.#text.length);
+  }
+
+  /** Reads members up to the closing bracket. */
+  list(close: string, member: () => void): void {
+    while (!this.passes(close)) {
+      member();
+      if (this.passes(',')) continue;
+      this.expect(close);
+      return;
+    }
+  }
+
+  value(): unknown {
+    if (this.passes('[') || this.passes('(')) {
+      const close = this.#text[this.#at - 1] === '[' ? ']' : ')';
+      const members: unknown[] = [];
+      this.list(close, () => members.push(this.value()));
+      return members;
+    }
+    if (this.passes('{')) {
+      const members: [string, unknown][] = [];
+      this.list('}', () => {
+        const key = String(this.value());
+        this.expect(':');
+        members.push([key, this.value()]);
+      });
+      return Object.fromEntries(members);
+    }
+    const quote = this.match(/"""|'''|["']/y);
+    if (quote) return this.#string(quote);
+    const number = this.match(/-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y);
+    if (number) return parseExact(number);
+    const name = this.match(/\w+/y) ?? this.fail();
+    return name in NAMES ? NAMES[name] : this.fail();
+  }
+
+  #string(quote: string): string {
+    let value = '';
+    for (;;) {
+      if (this.#at >= this.#text.length) this.fail();
+      if (this.#text.startsWith(quote, this.#at)) {
+        this.#at += quote.length;
+        return value;
+      }
+      value += this.#text[this.#at] === '\\' ? this.#escaped() : this.#text[this.#at++];
+    }
+  }
+
+  #escaped(): string {
+    const code = this.match(/\\(?:u[\da-fA-F]{4}|U[\da-fA-F]{8}|x[\da-fA-F]{2})/y);
+    if (code) return String.fromCodePoint(Number.parseInt(code.slice(2), 16));
+    const [, character = this.fail()] = this.match(/\\[\s\S]/y) ?? this.fail();
+    return ESCAPES[character] ?? (/[\\'"]/.test(character) ? character : `\\${character}`);
+  }
+
+  call(calls: PythonCall[]): void {
+    this.ends();
+    const call: PythonCall = { name: this.match(/[\w.-]+/y) ?? this.fail(), values: {}, whole: false };
+    this.expect('(');
+    calls.push(call);
+    this.list(')', () => {
+      this.ends();
+      const key = this.match(/\w+/y) ?? this.fail();
+      this.expect('=');
+      call.values[key] = this.value();
+    });
+    call.whole = true;
+  }
+}
+
+/** The value of a literal; undefined if the text is none. */
+export function pythonValue(text: string): unknown {
+  return reading(() => {
+    const reader = new Reader(text);
+    const value = reader.value();
+    return reader.ends() ? value : undefined;
+  });
+}
+
+/**
+ * Calls that are all of a text: a list of them, or one after another. Undefined if it is something else. The last call may
+ * have no end where `isCut`.
+ */
+export function pythonCalls(text: string, isCut = false): PythonCall[] | undefined {
+  const calls: PythonCall[] = [];
+  const read = () => {
+    const reader = new Reader(text);
+    if (reader.passes('[')) reader.list(']', () => reader.call(calls));
+    else while (!reader.ends()) reader.call(calls);
+    return reader.ends() ? calls : undefined;
+  };
+  return reading(read, (atEnd) => (isCut && atEnd && calls.length > 0 ? calls : undefined));
+}
+
+function reading<T>(read: () => T, otherwise: (atEnd: boolean) => T | undefined = () => undefined): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof Unreadable) return otherwise(error.atEnd);
+    throw error;
+  }
+}
