@@ -57,7 +57,7 @@ it.each<[string, LearnInput]>([
   expect(await returnWith(more)).toBeGreaterThan(0.9);
 });
 
-it('is not learned without memory', async () => {
+it('is not learned without memory', { tags: 'proof' }, async () => {
   expect(Math.abs(await returnWith({}))).toBeLessThan(0.6);
 });
 

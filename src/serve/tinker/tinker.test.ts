@@ -166,6 +166,9 @@ it('goes on from a checkpoint after a restart, as if there had been none', async
     gradients: logprobs.map((row) => row.map((_, i) => (i === 3 ? -1 : 0))),
   }));
   expect(custom.loss).toBeCloseTo(-custom.logprobs[0][3], 5);
+  await again.step({ learningRate: 0.01 });
+  const { logprobs } = await again.forward(data, 'cross_entropy');
+  expect(logprobs[0][3]).toBeGreaterThan(custom.logprobs[0][3]); // the loss is a descent's
   await again.unload();
   await expect(again.step()).rejects.toThrow('There is no model');
 });
