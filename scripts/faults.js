@@ -390,7 +390,7 @@ export const faults = [
 `,
     to: `  return Atomics.wait(control, place, last, patience) !== 'timed-out';
 `,
-    tests: ['test/workers.test.ts', 'test/worlds.test.ts'],
+    tests: ['src/threads/', 'test/workers.test.ts', 'test/worlds.test.ts'],
   },
   {
     name: 'a thread leaves without a word',
@@ -408,7 +408,7 @@ export const faults = [
     file: 'src/tinker/client.ts',
     from: 'Array.from(gradients[i], (gradient) => -gradient)',
     to: 'Array.from(gradients[i], (gradient) => gradient)',
-    tests: ['src/serve/tinker/', 'src/align/policies/tinker-policy.test.ts'],
+    tests: ['src/tinker/', 'src/serve/tinker/', 'src/align/policies/tinker-policy.test.ts'],
   },
   {
     name: 'a server that fails is asked once',
@@ -417,7 +417,7 @@ export const faults = [
     file: 'src/tinker/connection.ts',
     from: 'status === 429 || status >= 500;',
     to: 'status === 429;',
-    tests: ['src/serve/tinker/', 'src/align/policies/tinker-policy.test.ts'],
+    tests: ['src/tinker/', 'src/serve/tinker/', 'src/align/policies/tinker-policy.test.ts'],
   },
   {
     name: 'runs do not name their plugins',

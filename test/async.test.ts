@@ -184,7 +184,7 @@ it('people are heard as they come, and what they take back is unlearned while th
   expect(steps.every(({ ppo, step }) => step <= 256 || ppo !== undefined)).toBe(true);
 });
 
-it('heed train --async goes on after it was killed', async () => {
+it('heed train --async goes on after it was killed', { tags: 'proof' }, async () => {
   const run = join(folder.path, 'killed');
   const small = ['--steps', '8000', '--random-steps', '600', '--labels', '12', '--evaluations', '0', '--episodes', '3'];
   const settings = [...small, '--async', '--staleness', '2', '--reward.steps', '400', '--checkpoint-seconds', '0'];

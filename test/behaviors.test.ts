@@ -27,7 +27,7 @@ beforeAll(() => {
 });
 
 describe('heed train with a judge of clips', () => {
-  it('teaches what the judge of the preset likes', async () => {
+  it('teaches what the judge of the preset likes', { tags: 'proof' }, async () => {
     const few = ['--steps', '16000', '--labels', '120', '--evaluations', '1', '--episodes', '5'];
     const { code, stdout, stderr } = await train(...few, '--json', '--out', at('swing'));
     expect({ code, stderr }).toMatchObject({ code: 0 });

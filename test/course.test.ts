@@ -78,7 +78,7 @@ describe('what is wrong with an exercise is said in a sentence, with its line', 
   });
 });
 
-it('lesson 5 learns on the engine of a page, too', async () => {
+it('lesson 5 learns on the engine of a page, too', { tags: 'proof' }, async () => {
   const lesson = lessons[4];
   const { 'check.ts': check, 'solution.ts': exercise } = lesson.files;
   const program = `

@@ -26,7 +26,7 @@ it('grpo-reward-function raises what a function rewards', async () => {
   expect(rewards.at(-1)).toBeGreaterThan(rewards[0]);
 });
 
-it('rl-loop raises what its reward counts, and stays near where it began', async () => {
+it('rl-loop raises what its reward counts, and stays near where it began', { tags: 'proof' }, async () => {
   const printed = await runExample('rl-loop.ts', { lines: 80 });
   const rewards = numbers(printed, /reward ([\d.]+)/g);
   expect(rewards).toHaveLength(12);

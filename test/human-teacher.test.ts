@@ -56,6 +56,10 @@ describe('heed train --teacher human', () => {
       '512',
       '--episodes',
       '2',
+      '--reward.first-steps',
+      '20',
+      '--reward.steps',
+      '10',
     ];
     const first = start(['train', ...flags, '--out', run], folder.path);
     const page = await sitDown(first);

@@ -107,7 +107,7 @@ it('has the loss and gradients of heed’s DPO', () => {
   );
 });
 
-it('teaches a model to write what the reader likes, in 300 lines without an import', async () => {
+it('teaches a model to write what the reader likes, in 300 lines without an import', { tags: 'proof' }, async () => {
   const printed = await runExample('microrlhf.ts', { lines: 300 });
   const [untrained, demonstrations, , reward, , ppo, , dpo] = printed.trim().split('\n');
   const worth = (line: string) => Number(/reader +(-?[\d.]+)/.exec(line)![1]);

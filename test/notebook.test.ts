@@ -45,7 +45,7 @@ function expectLearned(of: Cell[]): void {
   expect(Math.max(...lengths)).toBeGreaterThan(400);
 }
 
-it('is what notebook.md says, and its cells run in order in Node', async () => {
+it('is what notebook.md says, and its cells run in order in Node', { tags: 'proof' }, async () => {
   const path = join(folder.path, 'notebook.ipynb');
   await run(process.execPath, [join(inject('compiled'), 'course', 'notebook.js'), path]);
   const written = cellsOf(path);

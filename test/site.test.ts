@@ -225,7 +225,9 @@ describe('in a browser', async () => {
     await page.context().close();
   });
 
-  it('learns from ten choices until the pole stands, and goes on from there when the reader prefers it tilted', async () => {
+  it('learns from ten choices until the pole stands, and goes on from there when the reader prefers it tilted', {
+    tags: 'proof',
+  }, async () => {
     const page = await open(`${address}#seed=0&steps=60000`, online);
     await page.locator('heed-cartpole').getByRole('button', { name: 'Start' }).click();
     const demo = page.locator('heed-cartpole');
@@ -278,29 +280,46 @@ describe('in a browser', async () => {
     await page.context().close();
   });
 
-  it('loads the demo that writes only when it starts, learns from ten choices, and says what became of them', async () => {
-    const page = await open(address);
+  const writer = (page: Page) => page.locator('heed-writer');
+  /** Starts the demo that writes, once it is there. Returns requests for its models, before and after. */
+  async function startWriter(page: Page): Promise<void> {
     const models: string[] = [];
     page.on('request', (request) => request.url().includes('.safetensors') && models.push(request.url()));
-    const demo = page.locator('heed-writer');
-    await demo.getByRole('button', { name: 'Start' }).waitFor();
+    await page.goto(address);
+    const start = writer(page).getByRole('button', { name: 'Start' });
+    await start.waitFor();
     expect(models).toEqual([]);
-    await demo.getByRole('button', { name: 'Start' }).click();
-    const reviews = demo.getByRole('group', { name: 'Two reviews' }).locator('q');
-    const said = () => demo.locator('.say').innerText();
-    await demo.getByText(/\(\d+ of 10\)/).waitFor({ timeout: 0 });
+    await start.click();
+    await writer(page)
+      .getByText(/\(\d+ of 10\)/)
+      .waitFor({ timeout: 0 });
     expect(models).not.toEqual([]);
+  }
+
+  it('loads the demo that writes only when it starts, and asks which of two reviews is better', async () => {
+    const page = await open('about:blank', online);
+    await startWriter(page);
+    const [left, right] = await writer(page).getByRole('group', { name: 'Two reviews' }).locator('q').allInnerTexts();
+    expect(left).not.toBe(right);
     expect(await barriers(page)).toEqual([]);
+    await page.context().close();
+  });
+
+  it('writes what the reader likes after ten choices, and says what became of them', { tags: 'proof' }, async () => {
+    const page = await open('about:blank', online);
+    await startWriter(page);
+    const reviews = writer(page).getByRole('group', { name: 'Two reviews' }).locator('q');
+    const said = () => writer(page).locator('.say').innerText();
     // a reader who prefers the shorter review
     for (let text = await said(); text.includes(' of 10)'); text = await until(said, (line) => line !== text)) {
       const [left, right] = await reviews.allInnerTexts();
       expect(left).not.toBe(right);
       await page.keyboard.press(left.length < right.length ? 'ArrowLeft' : 'ArrowRight');
     }
-    await demo
+    await writer(page)
       .getByText(/^What you chose has [\d.]+ .*, what you rejected [\d.]+\. .* in \d+ of \d+ pairs\./)
       .waitFor({ timeout: 0 });
-    expect(await demo.getByRole('definition').allInnerTexts()).toEqual([
+    expect(await writer(page).getByRole('definition').allInnerTexts()).toEqual([
       expect.stringMatching(/\w/),
       expect.stringMatching(/\w/),
     ]);
@@ -325,9 +344,9 @@ describe('in a browser', async () => {
     const figure = page.locator('heed-embedded-world');
     await figure.getByText('Nothing is computed yet').waitFor();
     await figure.getByRole('button', { name: 'Train it in this page' }).click();
-    await figure.getByText(/^Step 2 of 24/).waitFor({ timeout: 0 });
+    await figure.getByText(/^Step 1 of 24/).waitFor({ timeout: 0 });
     expect(await figure.locator('p').innerText()).toMatch(/the proxy says −?\d+\.\d+ and gold is −?\d+\.\d+/);
-    expect(await figure.locator('blockquote').innerText()).toMatch(/^Step 2 writes: “.+”$/);
+    expect(await figure.locator('blockquote').innerText()).toMatch(/^Step \d+ writes: “.+”$/);
     expect(page.workers()).not.toEqual([]); // not in the page's own thread; the bench measures how responsive it is
     expect(await barriers(page)).toEqual([]);
     await figure.getByRole('button', { name: 'Stop' }).click();

@@ -51,6 +51,14 @@ it('sweeps; with a worker killed, then killed itself and gone on with, it comes 
   expect(results('killed')).toEqual(results('whole'));
 });
 
+it('trains a cell again whose worker was killed, once', async () => {
+  const few = [...sweep.filter((flag) => flag !== '4,8'), '4', '--jobs', '1', '--checkpoint-seconds', '0'];
+  const running = start([...few, '--out', 'once', '--json'], folder.path);
+  await vi.waitUntil(() => endWorker('once'), { timeout: 600_000, interval: 5 });
+  expect(await running.end).toMatchObject({ code: 0 });
+  expect(results('once')).toEqual(results('whole').filter(({ labels }) => labels === 4));
+});
+
 it('ablates, and stops with checkpoints on Ctrl-C', async () => {
   const args = ['ablate', ...small, '--labels', '8', '--evaluations', '2', '--seeds', '1', '--out', 'parts'];
   const stopped = start([...args, '--jobs', '2'], folder.path);

@@ -79,7 +79,7 @@ async function judge(page: Page, { frames: [left, right] }: Screen): Promise<boo
 }
 
 describe('the room of heed train --teacher human', () => {
-  it('teaches CartPole from 30 judgments, and each of its sentences is true', async () => {
+  it('teaches CartPole from 30 judgments, and each of its sentences is true', { tags: 'proof' }, async () => {
     const run = join(folder.path, 'taught');
     const training = start(
       ['train', '--env', 'CartPole-v1', '--teacher', 'human', '--labels', '30', '--out', run, '--json'],

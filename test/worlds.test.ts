@@ -138,7 +138,15 @@ describe('the example of an environment of one’s own', () => {
     expect(lastLine(stdout).return.mean).toBeGreaterThan(-25); // untrained about −41
   });
 
-  it('is taught by comparisons, in threads', async () => {
+  it('is trained by comparisons, in threads', async () => {
+    const few = ['--labels', '12', '--steps', '4000', '--reward.first-steps', '20', '--reward.steps', '10'];
+    const args = ['train', '--env', path(), '--teacher', 'oracle', ...few, '--workers', '2', ...small];
+    const { code, stdout, stderr } = await call(args, folder.path);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(lastLine(stdout)).toMatchObject({ labels: 12, correlation: { pearson: expect.any(Number) } });
+  });
+
+  it('is taught by comparisons, in threads', { tags: 'proof' }, async () => {
     const taught = ['--teacher', 'oracle', '--labels', '60', '--steps', '15000', '--workers', '2'];
     // so few labels of so short a training want less decay than the defaults have
     writeFileSync(join(folder.path, 'floor.json'), JSON.stringify({ ppo: { advantageFloor: 0 } }));
