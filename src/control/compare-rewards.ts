@@ -6,7 +6,9 @@
  *
  * From the command line: heed compare-rewards runs/a runs/b --env CartPole-v1
  */
+
 import { z } from 'zod';
+import { withCommas } from '../commas.ts';
 import { Disposables } from '../disposables.ts';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment } from '../env/batch/vector.ts';
@@ -194,7 +196,7 @@ function pageOf(comparison: RewardComparison, [a, b]: readonly [string, string],
   const constant = constantReward(comparison);
   return {
     title: 'Two rewards',
-    subtitle: `A is ${a}, B is ${b}; ${steps.toLocaleString('en-US')} steps of random play${constant ? `. ${constant}` : ''}`,
+    subtitle: `A is ${a}, B is ${b}; ${withCommas(steps)} steps of random play${constant ? `. ${constant}` : ''}`,
     summary: [
       {
         label: 'EPIC distance',

@@ -12,6 +12,7 @@
  * From the command line: heed train --env CartPole-v1
  */
 
+import { withCommas } from '../commas.ts';
 import { textsForPrograms, withOptionNames } from '../library-words.ts';
 import { atOnce, emitWarning, inTurns } from '../node.ts';
 import { checkInput } from '../options.ts';
@@ -210,7 +211,7 @@ function* createPreferencePpo(options: LearnOptions, parts: LearnParts): Generat
   /** Replaces the policy, its critic and its optimizer by new ones. The reward stays. */
   function restart(stuck: Stuck): void {
     const { count } = progress.restart;
-    const at = progress.step.toLocaleString('en-US');
+    const at = withCommas(progress.step);
     onNotice(`The policy ${stuckTexts[stuck]}: it starts over at step ${at}, with the same reward.`);
     progress.restart = newRestartState(progress.step, count + 1);
     const fresh = createPpo(teaching.environment, ppoOptions, seedFor(seed, 'restart', count), recurrent);

@@ -81,7 +81,7 @@ export interface Learner {
   /** The true return of a segment, or the judge's score. */
   trueReturn(segment: Segment): number;
   /** Predicted and true returns of segments from recent experience. */
-  compareRewards(count?: number): { predicted: number[]; true: number[] };
+  compareRewards(count?: number): Promise<{ predicted: number[]; true: number[] }>;
   /** The comparisons that the reward learns from, with those of earlier runs. */
   comparisons(): readonly FitComparison[];
   /** Share of segments of recent experience that resemble a compared one; NaN without comparisons. */

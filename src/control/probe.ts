@@ -60,9 +60,9 @@ export function createProbe(learner: Learner) {
   const isKnown = standard === 'return' || standard === 'judge';
   let ensemble: RewardEnsemble | undefined;
   /** Learned and true returns of fresh windows of what the finished agent does, without exploring. */
-  const afterwards = async ({ meanReturns }: RewardEnsemble, policy: PolicySnapshot) => {
+  const afterwards = async ({ meanReturnsFreely }: RewardEnsemble, policy: PolicySnapshot) => {
     const { windows: after } = await drawWindows(environment, options, policy, true);
-    return { predicted: [...meanReturns(after)], true: after.map(trueReturn) };
+    return { predicted: [...(await meanReturnsFreely(after))], true: after.map(trueReturn) };
   };
   return {
     /** Compares the current reward with the true one, and at the `end` with judgments that it has not learned from. */
@@ -73,9 +73,9 @@ export function createProbe(learner: Learner) {
       const { state, tensors } = learner.save();
       ensemble ??= await ensembleFor(environment, options);
       ensemble.restore(state.reward, tensors);
-      const recent = learner.compareRewards(WINDOWS / 2);
+      const recent = await learner.compareRewards(WINDOWS / 2);
       const latest = end ? await afterwards(ensemble, learner.policies().policy) : recent;
-      const predicted = [...ensemble.meanReturns(windows), ...recent.predicted];
+      const predicted = [...(await ensemble.meanReturnsFreely(windows)), ...recent.predicted];
       const truth = [...windows.map(trueReturn), ...recent.true];
       const judgments = end ? await judgmentsOf(learner, state.reward) : undefined;
       return {
@@ -110,7 +110,7 @@ export async function measureReward(
   const first = await drawWindows(environment, options, undefined);
   const later = await drawWindows(environment, options, policy);
   const windows = [...first.windows, ...later.windows];
-  return { accuracy: pairAccuracy(ensemble.meanReturns(windows), windows.map(trueReturn)) };
+  return { accuracy: pairAccuracy(await ensemble.meanReturnsFreely(windows), windows.map(trueReturn)) };
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The report of learning from preferences, from what the run's folder holds. */
 
+import { withCommas } from '../commas.ts';
 import { basename } from '../node.ts';
 import { percent } from '../percent.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
@@ -35,7 +36,7 @@ export function preferenceReport(folder: string): Report {
   const byBoth = ['labels', 'environment steps'];
   const both = (row: MetricsRow) => [row.labels ?? 0, row.step];
   return {
-    title: `${worldName(samples, options.env)}, learned from ${labels.toLocaleString('en-US')} comparisons`,
+    title: `${worldName(samples, options.env)}, learned from ${withCommas(labels)} comparisons`,
     subtitle: subtitle(
       info.started,
       `${unit ? 'The environment has no reward.' : "The agent never saw the environment's reward."} ${options.algorithm.toUpperCase()}, teacher ${options.teacher}`,
@@ -47,7 +48,7 @@ export function preferenceReport(folder: string): Report {
       {
         label: 'Environment steps',
         value: rows.at(-1)?.step ?? 0,
-        note: `of ${options.steps.toLocaleString('en-US')}`,
+        note: `of ${withCommas(options.steps)}`,
       },
       ...accuracyFigure(agreement, foreseen, last('reward/judgments_predicted')),
       ...(agreement
@@ -108,7 +109,7 @@ export function preferenceReport(folder: string): Report {
 }
 
 function labelsNote({ labels, comparisons = [] }: LearnOptions): string {
-  const budget = `of ${labels.toLocaleString('en-US')}`;
+  const budget = `of ${withCommas(labels)}`;
   return comparisons.length > 0
     ? `${budget}; besides the comparisons of ${comparisons.map((folder) => basename(folder)).join(', ')}`
     : budget;
@@ -118,7 +119,7 @@ function labelsNote({ labels, comparisons = [] }: LearnOptions): string {
 function restartFigure(rows: readonly MetricsRow[]): Report['summary'] {
   const restarts = rows.filter((row) => 'policy/restarts' in row);
   if (restarts.length === 0) return [];
-  const steps = restarts.map(({ step }) => step.toLocaleString('en-US')).join(' and ');
+  const steps = restarts.map(({ step }) => withCommas(step)).join(' and ');
   return [{ label: 'Policy restarts', value: restarts.length, note: `it was stuck at step ${steps}` }];
 }
 
@@ -205,6 +206,6 @@ const queriesOf = (comparisons: readonly ComparisonSample[], labels: number, jud
 
 function captionOf({ label, step, predicted, lengths, returns }: ComparisonSample, judge?: string): string {
   const foreseen = Number.isFinite(predicted) ? `; the model predicted ${percent(predicted, 0)} for the left` : '';
-  const [a, b] = returns.map((value) => Number(value.toFixed(1)).toLocaleString('en-US').replace('-', '−'));
-  return `Label ${label}, at step ${step.toLocaleString('en-US')}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, ${judge ? 'judged' : 'true returns'} ${a} and ${b}.`;
+  const [a, b] = returns.map((value) => withCommas(Number(value.toFixed(1))).replace('-', '−'));
+  return `Label ${label}, at step ${withCommas(step)}${foreseen}. ${lengths[0]} and ${lengths[1]} steps, ${judge ? 'judged' : 'true returns'} ${a} and ${b}.`;
 }

@@ -1,4 +1,6 @@
 /** The record of heed rl: learning from the environment's reward, or from one that was learned. */
+
+import { withCommas } from '../commas.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { existsSync } from '../node.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
@@ -32,7 +34,7 @@ export const rlRecord: TrainingRecord = {
 function summarize({ run, return: evaluated, steps, seconds, stepsPerSecond }: RlRunResult): [string, string][] {
   return [
     ['return', `${returned(evaluated)}${untrainedReturn(run)}`],
-    ['steps', `${steps.toLocaleString('en-US')}, ${count(stepsPerSecond)} a second`],
+    ['steps', `${withCommas(steps)}, ${count(stepsPerSecond)} a second`],
     ['time', duration(seconds)],
   ];
 }

@@ -1,4 +1,5 @@
 /** What a learned reward looks at in clips, step by step, and a page about it. */
+import { withCommas } from '../commas.ts';
 import { percent } from '../percent.ts';
 import type { LearnedStepReward } from '../rl/agent.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
@@ -64,7 +65,7 @@ export function rewardPage(
   const all = comparisons.flatMap(({ segments }) => segments);
   return {
     title: 'A reward from comparisons',
-    subtitle: `${count.toLocaleString('en-US')} comparisons, ${decided.toLocaleString('en-US')} of them decided`,
+    subtitle: `${withCommas(count)} comparisons, ${withCommas(decided)} of them decided`,
     summary: [
       ...(heldOut
         ? [

@@ -1,4 +1,6 @@
 /** The record of learning from preferences. */
+
+import { withCommas } from '../commas.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { percent } from '../percent.ts';
 import { diagnoseControlRun } from '../rl/diagnosis/diagnose.ts';
@@ -46,7 +48,7 @@ function summarize({
   return [
     ['return', `${returned(evaluated)}${untrainedReturn(run)}`],
     ['labels', `${labels}`],
-    ['steps', steps.toLocaleString('en-US')],
+    ['steps', withCommas(steps)],
     heldOutAccuracy === undefined
       ? ['choices foreseen', `${percent(foreseen, 0)} of the teacher’s, before they were learned`]
       : ['held-out accuracy', `${percent(heldOutAccuracy)} of random pairs of clips in the right order`],

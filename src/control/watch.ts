@@ -1,5 +1,7 @@
 /** A page that shows the trained agent of a run beside the untrained one. */
+
 import { z } from 'zod';
+import { withCommas } from '../commas.ts';
 import { openEnvironment } from '../env/open/open.ts';
 import { parseOptions } from '../options.ts';
 import { evaluateControlPolicy } from '../rl/control-policy.ts';
@@ -51,7 +53,7 @@ export async function watchPage(folder: string, options: WatchOptions = {}): Pro
   );
   return {
     title: `${readInfo(folder).name} before and after training`,
-    subtitle: `${settings.algorithm.toUpperCase()}, ${found.step.toLocaleString('en-US')} environment steps`,
+    subtitle: `${settings.algorithm.toUpperCase()}, ${withCommas(found.step)} environment steps`,
     summary: [await figure('Before', found.untrained), await figure('After', found.policy)],
     sections: [{ ...clips, title: 'Episodes', large: true }],
   };

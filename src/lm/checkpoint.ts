@@ -103,6 +103,7 @@ export function* loadCheckpointInParts(
   if (isGguf(folder)) return yield* loadGguf(folder);
   const { raw: written, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
+  yield;
   const weights = {
     layout: layoutOf(family),
     shapes: new Map([...files].map(([name, file]) => [name, file.tensors.get(name)!.shape])),

@@ -8,6 +8,7 @@ import type { Value } from '../engine/value.ts';
 import { createCachedDecoder } from '../nn/decoder-cache.ts';
 import type { DecoderConfig } from '../nn/decoder-config.ts';
 import type { CachedDecoderOptions } from '../nn/decoder-options.ts';
+import { breathe, turnIsDue } from '../node.ts';
 import { optionsOf, parseOptions, wholeNumber } from '../options.ts';
 import {
   beginSequence,
@@ -137,6 +138,7 @@ async function* generate(
   for (const [i, prompt] of prompts.entries()) checkPrompt(prompt, i, config, options);
   if (prompts.length === 0) return;
   const count = Math.min(settings.batch, prompts.length);
+  if (turnIsDue()) await breathe();
   const rows = await takeRows(count);
   const most = prompts.reduce((most, prompt) => Math.max(most, longestOf(prompt, settings, config) - 1), 0);
   const batch = createContinuousBatch(config, rows, size, most, guesser);

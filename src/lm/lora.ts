@@ -1,4 +1,6 @@
 /** LoRA adapters between PEFT's folders and the parameters that training and merging use. */
+
+import { withCommas } from '../commas.ts';
 import { HeedError } from '../error.ts';
 import { type DecoderConfig, EMBEDDING, HEAD, withoutHead } from '../nn/decoder-config.ts';
 import { type LoraOptions, loraNames, loraParameters, loraTargets, mergeLora } from '../nn/lora.ts';
@@ -97,7 +99,7 @@ function vocabularyOf({ tensors, whole = {}, rank }: Adapter): number | undefine
 /** An error for an adapter that was trained after tokens were added to the base model, or taken from it. */
 export const resizedVocabulary = (what: string, tokens: number, base: number): HeedError =>
   new HeedError(
-    `${what} is for ${tokens.toLocaleString('en-US')} tokens, but its base model has ${base.toLocaleString('en-US')}: the vocabulary was resized before the training.`,
+    `${what} is for ${withCommas(tokens)} tokens, but its base model has ${withCommas(base)}: the vocabulary was resized before the training.`,
     {
       hint: `Resize the base model in Transformers with model.resize_token_embeddings(${tokens}), load the adapter on it with PEFT, and save model.merge_and_unload() with its tokenizer: heed loads that folder.`,
     },

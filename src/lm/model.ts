@@ -8,7 +8,17 @@ import { HeedError } from '../error.ts';
 import { writeFileAtomic } from '../files.ts';
 import { type DecoderConfig, decoderParameters } from '../nn/decoder-config.ts';
 import { createParametersInParts } from '../nn/parameters.ts';
-import { atOnce, breathe, broughtFile, existsSync, fileURLToPath, inTurns, join, readFileSync } from '../node.ts';
+import {
+  atOnce,
+  breathe,
+  broughtFile,
+  existsSync,
+  fileURLToPath,
+  inTurns,
+  join,
+  readFileSync,
+  turnIsDue,
+} from '../node.ts';
 import { checkSaved, parseOptions, wholeNumber } from '../options.ts';
 import { random } from '../random.ts';
 import { readAdapter } from './adapter-files.ts';
@@ -272,6 +282,7 @@ export async function loadModel(nameOrFolder: string = embeddedModel, options: L
     checkTokenizer(tokenizer, checkpoint.config, folder);
     const generation = readGeneration(folder);
     const known = { ...withEnds(tokenizer, generation, checkpoint.raw), generation };
+    if (turnIsDue()) await breathe();
     return modelOf({ ...checkpoint, ...known, ...endsWithTurn(known, options.onNotice), folder });
   } catch (error) {
     checkpoint.parameters[Symbol.dispose]();

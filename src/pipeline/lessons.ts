@@ -1,4 +1,5 @@
 /** What each stage of a pipeline teaches, and from what: for the report's first sentences and its picture. */
+import { withCommas } from '../commas.ts';
 import { percent } from '../percent.ts';
 import { type BegunStage, stageLabel } from './measures.ts';
 import type { Stage } from './recipe.ts';
@@ -72,12 +73,10 @@ function sourceOf(
 
 const judgments = (count: unknown, subject: string, by: Teacher): TeachingSource => ({
   kind: 'judgments',
-  words: `${typeof count === 'number' ? `${amount(count)} ` : ''}${count === 1 ? 'comparison' : 'comparisons'} of its ${subject} by ${by.words}`,
-  note: `${typeof count === 'number' ? `${amount(count)} ` : ''}by ${by.note}`,
+  words: `${typeof count === 'number' ? `${withCommas(count)} ` : ''}${count === 1 ? 'comparison' : 'comparisons'} of its ${subject} by ${by.words}`,
+  note: `${typeof count === 'number' ? `${withCommas(count)} ` : ''}by ${by.note}`,
   isOwn: true,
 });
-
-const amount = (count: number): string => count.toLocaleString('en-US');
 
 const lessonOf =
   (kind: TeachingSource['kind'], isOwn: boolean) =>
@@ -97,7 +96,7 @@ function demonstrations(command: string, { data, demonstrations: count, teacher 
   if (typeof data === 'string') {
     return source(`the ${what} ${data.startsWith('@') ? 'of' : 'in'} ${stageLabel(data)}`, stageLabel(data));
   }
-  if (typeof count === 'number') return source(`${amount(count)} ${what}`, amount(count));
+  if (typeof count === 'number') return source(`${withCommas(count)} ${what}`, withCommas(count));
   return source(`${what} of the embedded world`, 'of the embedded world');
 }
 

@@ -1,5 +1,6 @@
 /** Episodes of a policy as clips, to show what an agent learned. */
 
+import { withCommas } from '../commas.ts';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { type Environment, type Frame, type FrameShape, sizeOf } from '../env/environment.ts';
 import { messageOf } from '../error.ts';
@@ -144,8 +145,8 @@ export function episodeClips(samples: readonly Record<string, unknown>[], unit?:
   ];
 }
 
-const readable = (x: number) => Number(x.toFixed(1)).toLocaleString('en-US').replace('-', '−');
-const steps = (n: number) => `${n.toLocaleString('en-US')} ${n === 1 ? 'step' : 'steps'}`;
+const readable = (x: number) => withCommas(Number(x.toFixed(1))).replace('-', '−');
+const steps = (n: number) => `${withCommas(n)} ${n === 1 ? 'step' : 'steps'}`;
 
 /** Rounds coordinates to a thousandth of the picture, which is invisible and keeps rows short. */
 export function roundFrame({ width, height, shapes }: Frame): Frame {

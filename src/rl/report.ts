@@ -1,4 +1,6 @@
 /** The report of a run on the true reward, from the run's folder. */
+
+import { withCommas } from '../commas.ts';
 import { makeEnvironment } from '../env/open/make.ts';
 import { shortName } from '../env/open/own-file.ts';
 import type { LineChart } from '../run/report/line-chart.ts';
@@ -54,7 +56,7 @@ export function rlReport(folder: string): Report {
       {
         label: 'Environment steps',
         value: rows.at(-1)?.step ?? 0,
-        note: `of ${options.steps.toLocaleString('en-US')}`,
+        note: `of ${withCommas(options.steps)}`,
       },
       timeFigure(folder, rows),
     ],

@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod';
+import { withCommas } from '../commas.ts';
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment, type FinishedEpisodes, type VectorState } from '../env/batch/vector.ts';
 import { sizeOf } from '../env/environment.ts';
@@ -287,7 +288,7 @@ function warnOfLongEpisodes(
   onNotice: (text: string) => void,
 ): void {
   if (maxEpisodeSteps < LONG) return;
-  const steps = maxEpisodeSteps.toLocaleString('en-US');
+  const steps = withCommas(maxEpisodeSteps);
   onNotice(
     `An episode of ${id} may take ${steps} steps, and an evaluation has ${episodes} of them. Give it a shorter time limit, or set --episodes and --evaluations.`,
   );

@@ -1,6 +1,7 @@
 /** The report of a sweep, from its folder; of an unfinished one, what is known so far. */
 
 import { z } from 'zod';
+import { withCommas } from '../commas.ts';
 import type { LearnSettings } from '../control/options.ts';
 import { shortName } from '../env/open/own-file.ts';
 import { percent, percents } from '../percent.ts';
@@ -54,7 +55,7 @@ export function sweepReport(folder: string): Report {
         {
           label: 'Runs',
           value: results.length,
-          note: `of ${cells.length.toLocaleString('en-US')}`,
+          note: `of ${withCommas(cells.length)}`,
         },
       ],
       sections: [

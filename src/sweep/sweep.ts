@@ -4,8 +4,10 @@
  *
  * Run it: heed sweep --env CartPole-v1 --vary reward.members=1,3,5 --vary query.rule=random,disagreement
  */
+
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { withCommas } from '../commas.ts';
 import { type LearnSettings, learnSchema } from '../control/options.ts';
 import { checkEnvironment } from '../env/open/load.ts';
 import { openEnvironment } from '../env/open/open.ts';
@@ -133,7 +135,7 @@ export function trainingCount(
   return `${all}: ${factors.join(' × ')}, ${Math.min(jobs, cells.length)} at a time`;
 }
 
-const counted = (n: number, what: string): string => `${n.toLocaleString('en-US')} ${what}${n === 1 ? '' : 's'}`;
+const counted = (n: number, what: string): string => `${withCommas(n)} ${what}${n === 1 ? '' : 's'}`;
 
 /** The target return: the one in the settings, or the environment's. */
 export async function targetOf({ env = 'CartPole-v1', target }: { env?: string; target?: number }): Promise<number> {

@@ -50,7 +50,7 @@ export async function expectResumable(start: () => Learner): Promise<number> {
     while (taken.length < until - at) taken.push(await resumed.next());
     expect(summaries(taken), `from checkpoint ${at}`).toEqual(summaries(steps.slice(at, until)));
     expect(tensorsOf(resumed), `from checkpoint ${at}`).toEqual(ends[until - 1]);
-    if (until === steps.length) expect(resumed.compareRewards(10)).toEqual(whole.compareRewards(10));
+    if (until === steps.length) expect(await resumed.compareRewards(10)).toEqual(await whole.compareRewards(10));
   }
   return checkpoints.length;
 }

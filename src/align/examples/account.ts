@@ -1,4 +1,6 @@
 /** What a training says about its data before it begins: what was read, learned, cut, and not used. */
+
+import { withCommas } from '../../commas.ts';
 import type { DatasetRow } from '../../data/dataset.ts';
 import { HeedError } from '../../error.ts';
 import { hasSpecial, patternOf } from '../../lm/tokenizer/plain-specials.ts';
@@ -75,14 +77,14 @@ export function accountRows(
     lines(examples, cut = 0) {
       const written = isChat ? ', written by the chat template' : '';
       const parts = [
-        `"${name}": ${number(count)} ${count === 1 ? 'row' : 'rows'}, ${[...formats].join(' and ')}${written}`,
+        `"${name}": ${withCommas(count)} ${count === 1 ? 'row' : 'rows'}, ${[...formats].join(' and ')}${written}`,
         purpose === 'ppo' ? promptLengths(examples) : learnedShare(examples, cut, purpose),
         ...(unused.size > 0 ? [`not used: ${[...unused].join(', ')}`] : []),
       ];
       const unknown = unknownShare(examples, tokenizer) ?? 0;
       const whose = purpose === 'ppo' ? "the prompts' tokens" : 'the tokens to learn';
       const warning = `"${name}": ${percent(unknown, 0)} of ${whose} stand for words outside the model's vocabulary, which it cannot learn to write. "heed data tokens" shows them; take a model that knows these words`;
-      const text = `"${name}": ${number(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chat-template-kwargs '{"split_special_tokens": false}' reads them as tokens`;
+      const text = `"${name}": ${withCommas(quoting)} ${quoting === 1 ? 'row has' : 'rows have'} special tokens in messages, which are read as text; --chat-template-kwargs '{"split_special_tokens": false}' reads them as tokens`;
       const dropped = 1 - letters.read / letters.written; // NaN where there are none
       const loss = `"${name}": the tokenizer has no token for ${percent(dropped, 0)} of the letters, and drops them. "heed data tokens" shows what is left; take a model that knows these letters`;
       return [
@@ -100,13 +102,13 @@ function learnedShare(examples: readonly Examples[], cut: number, purpose: DataU
   const learned = sum(examples, (list) => learnedIn(list));
   const what = purpose === 'reward' ? 'are of completions' : 'are learned';
   const lost = cut > 0 ? `, ${percent(cut / (total + cut), 0)} were cut` : '';
-  return `${percent(learned / total, 0)} of ${number(total)} tokens ${what}${lost}`;
+  return `${percent(learned / total, 0)} of ${withCommas(total)} tokens ${what}${lost}`;
 }
 
 function promptLengths(examples: readonly Examples[]): string {
   const lengths = examples.flatMap((list) => list.lengths);
-  const shortest = number(lengths.reduce((a, b) => Math.min(a, b)));
-  const longest = number(lengths.reduce((a, b) => Math.max(a, b)));
+  const shortest = withCommas(lengths.reduce((a, b) => Math.min(a, b)));
+  const longest = withCommas(lengths.reduce((a, b) => Math.max(a, b)));
   return `prompts of ${shortest === longest ? longest : `${shortest} to ${longest}`} tokens`;
 }
 
@@ -133,4 +135,3 @@ function learnedIn({ lengths, at }: Examples, id?: number): number {
 
 const sum = <T>(values: readonly T[], measure: (value: T) => number): number =>
   values.reduce((total, value) => total + measure(value), 0);
-const number = (n: number): string => n.toLocaleString('en-US');

@@ -1,4 +1,6 @@
 /** Shapes of language models by their number of parameters: published ones, and interpolations between them. */
+
+import { withCommas } from '../../commas.ts';
 import { HeedError } from '../../error.ts';
 import { type DecoderConfig, decoderParameters } from '../../nn/decoder-config.ts';
 
@@ -92,7 +94,7 @@ export function typicalShape(parameters: number): ModelShape {
   if (distance(nearest) <= NEAR) return { name: nearest.name, config: configOf(nearest.sizes) };
   const after = counted.findIndex(({ count }) => count > parameters);
   if (after < 1) {
-    throw new HeedError(`There is no typical shape with ${parameters.toLocaleString('en-US')} parameters.`, {
+    throw new HeedError(`There is no typical shape with ${withCommas(parameters)} parameters.`, {
       hint: 'Use a number from 260K to 405B, or name a model with --model.',
     });
   }

@@ -30,6 +30,7 @@ export async function createCompletionLearner<O extends CompletionLearnerOptions
 ): Promise<PolicyLearner<O>> {
   return opening(async (scope) => {
     const setup = await setUpPolicy(options, live, scope);
+    await breathe();
     const created = algorithm(setup.policy, setup.layout, options);
     await breathe();
     return createPolicyLearner({

@@ -7,7 +7,7 @@ import { HeedError } from '../../error.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import { createHash } from '../../node.ts';
+import { breathe, createHash, turnIsDue } from '../../node.ts';
 import { accountRows } from '../examples/account.ts';
 import { encodePrompt } from '../examples/encode.ts';
 import { listOf } from '../examples/examples.ts';
@@ -86,8 +86,12 @@ export async function readPrompts(
 ): Promise<EncodedPrompt[]> {
   const account = accountRows(await readPromptRows(source, options), source.name, 'ppo', tokenizer);
   const prompts: EncodedPrompt[] = [];
-  for await (const row of account.rows) prompts.push(promptOf(row.value, tokenizer, row));
+  for await (const row of account.rows) {
+    if (turnIsDue()) await breathe();
+    prompts.push(promptOf(row.value, tokenizer, row));
+  }
   for (const line of account.lines([listOf(prompts)])) options.onNotice?.(line);
+  if (turnIsDue()) await breathe();
   return prompts;
 }
 

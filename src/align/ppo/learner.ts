@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';
 import { loadModel, type Model } from '../../lm/model.ts';
-import { basename, breathe, existsSync, join, statSync } from '../../node.ts';
+import { basename, breathe, existsSync, inTurns, join, statSync } from '../../node.ts';
 import type { CompletionLayout } from '../policies/completion-batches.ts';
 import { refuseAgents } from '../policies/episodes.ts';
 import { createPolicyLearner, type PolicyLearner } from '../policies/learner.ts';
@@ -16,7 +16,7 @@ import { firstOtherToken, type LanguagePolicy } from '../training/policy.ts';
 import { noSteps } from './advantages.ts';
 import { criticNetwork } from './critic.ts';
 import { type criticKinds, type LanguagePpoOptions, languagePpoSchema } from './options.ts';
-import { createPpoAlgorithm } from './ppo.ts';
+import { createPpoAlgorithmInParts } from './ppo.ts';
 import { createPretraining } from './pretraining-loss.ts';
 
 /** Trains a policy by PPO, a step at a time. */
@@ -72,7 +72,7 @@ async function algorithmOf(
     const model = kind === 'own' ? await criticModel(options, policy.model, live, opened) : undefined;
     const critic = kind === 'shared' ? undefined : criticNetwork(policy, model, kind);
     await breathe();
-    return createPpoAlgorithm({ policy, critic, options, layout, pretraining });
+    return await inTurns(createPpoAlgorithmInParts({ policy, critic, options, layout, pretraining }));
   } catch (error) {
     pretraining?.[Symbol.dispose]();
     throw error;

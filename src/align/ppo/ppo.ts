@@ -27,6 +27,7 @@ import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { exportOptimizer, importOptimizer } from '../../nn/optimizer.ts';
 import { exportParameters, importParameters, partOf } from '../../nn/parameters.ts';
 import { approximateKl, clippedSurrogate } from '../../nn/ppo-loss.ts';
+import { atOnce } from '../../node.ts';
 import { random } from '../../random.ts';
 import { mean } from '../../run/intervals.ts';
 import type { PolicyAlgorithm } from '../policies/algorithm.ts';
@@ -38,7 +39,7 @@ import { writtenTokens } from '../reward-functions/reward-function.ts';
 import type { LanguagePolicy } from '../training/policy.ts';
 import { adamw } from '../training/steps.ts';
 import { completionAdvantages, explainedTokenVariance, noSteps, tokenRewards, whiten } from './advantages.ts';
-import { type CriticNetwork, createLanguageCritic, createSharedCritic } from './critic.ts';
+import { type Critic, type CriticNetwork, createLanguageCritic, createSharedCritic } from './critic.ts';
 import { guard } from './guards.ts';
 import { type KlState, nextBeta } from './kl-controller.ts';
 import type { LanguagePpoOptions } from './options.ts';
@@ -86,7 +87,7 @@ interface PpoAlgorithmParts {
 }
 
 /** What computes the gradients of the policy, and of a critic that shares its network. */
-function createGradients({ policy, critic: network, options, layout }: PpoAlgorithmParts) {
+function* createGradients({ policy, critic: network, options, layout }: PpoAlgorithmParts) {
   const { temperature, checkpointLayers } = options;
   const { config } = policy.model;
   const learning = { layout, ...options.critic, training: options };
@@ -98,10 +99,12 @@ function createGradients({ policy, critic: network, options, layout }: PpoAlgori
     frozen: policy.frozen,
     checkpointLayers,
   });
+  yield;
+  const critic = shared?.critic(trainer) ?? createLanguageCritic(network!, learning);
   return {
     trainer,
     isShared: shared !== undefined,
-    critic: shared?.critic(trainer) ?? createLanguageCritic(network!, learning),
+    critic,
     /** The policy's gradients. */
     gradients: partOf(trainer.gradients, 0, policy.parameters.specs.length),
     /** Adds up the gradients of a minibatch, in parts. Returns metrics. */
@@ -133,7 +136,7 @@ async function assess(
   { completions, logProbs, referenceLogProbs, scores, steps, importance }: LanguageRollout,
   { kl, score, ppo, maxTokens }: LanguagePpoOptions,
   scale: ReturnType<typeof createScoreScale>,
-  critic: ReturnType<typeof createGradients>['critic'],
+  critic: Critic,
   { beta, penalties }: { beta: number; penalties: Float64Array },
 ) {
   const adjusted = scale(scores, completions).map((score, i) => score - penalties[i]);
@@ -168,11 +171,16 @@ function checkScores({ scores, completions }: LanguageRollout): void {
 }
 
 /** PPO on rollouts. Disposes of the critic's network. */
-export function createPpoAlgorithm(parts: PpoAlgorithmParts): PolicyAlgorithm {
+export const createPpoAlgorithm = (parts: PpoAlgorithmParts): PolicyAlgorithm =>
+  atOnce(createPpoAlgorithmInParts(parts));
+
+/** The same in parts: none of them compiles more than one model. */
+export function* createPpoAlgorithmInParts(parts: PpoAlgorithmParts): Generator<void, PolicyAlgorithm> {
   const { policy, options, pretraining } = parts;
   const { kl, ppo } = options;
-  const learner = createGradients(parts);
+  const learner = yield* createGradients(parts);
   const { trainer, critic, isShared } = learner;
+  yield;
   const optimizer = adamw(policy.parameters, learner.gradients, options);
   const criticRate = options.critic.rate ?? (isShared ? 50 : 1.5);
   const scale = createScoreScale(options.score);

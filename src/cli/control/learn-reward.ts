@@ -1,6 +1,7 @@
 /** heed learn-reward: a reward for agents, from comparisons that exist already. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { withCommas } from '../../commas.ts';
 import { learnReward, learnRewardSchema } from '../../control/learn-reward.ts';
 import { saveReward } from '../../control/reward-snapshot.ts';
 import { writeFileAtomic } from '../../files.ts';
@@ -40,10 +41,7 @@ async function learning(comparisons: string[], command: Command): Promise<void> 
   const { heldOut, decided, trainAccuracy } = metrics;
   output.say(
     table([
-      [
-        'comparisons',
-        `${metrics.comparisons.toLocaleString('en-US')}, ${decided.toLocaleString('en-US')} of them decided`,
-      ],
+      ['comparisons', `${withCommas(metrics.comparisons)}, ${withCommas(decided)} of them decided`],
       ['learned', `${percent(trainAccuracy)} of the decided ones in the right order`],
       heldOut
         ? [

@@ -1,6 +1,7 @@
 /** heed data: inspect, check, convert and split datasets; show their tokens. */
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { withCommas } from '../../commas.ts';
 import { check } from '../../data/check.ts';
 import { convertRow } from '../../data/convert.ts';
 import { type DatasetOptions, describeBadRow, readDataset } from '../../data/dataset.ts';
@@ -51,11 +52,11 @@ function addInspect(command: Command): void {
       const { bad, firstBad, duplicates } = found;
       output.say(
         table([
-          ['rows', `${number(found.rows)} in ${found.files.length} ${found.files.length === 1 ? 'file' : 'files'}`],
-          ['bad', firstBad ? `${number(bad)}, the first: ${describeBadRow(firstBad)}` : '0'],
+          ['rows', `${withCommas(found.rows)} in ${found.files.length} ${found.files.length === 1 ? 'file' : 'files'}`],
+          ['bad', firstBad ? `${withCommas(bad)}, the first: ${describeBadRow(firstBad)}` : '0'],
           ['format', counts(found.formats)],
           ['columns', counts(found.columns)],
-          ['repeated', `${number(duplicates.exact)} exact, ${number(duplicates.near)} nearly equal`],
+          ['repeated', `${withCommas(duplicates.exact)} exact, ${withCommas(duplicates.near)} nearly equal`],
         ]),
       );
       for (const [part, { characters, tokens }] of Object.entries(found.lengths)) {
@@ -79,9 +80,9 @@ function addCheck(command: Command): void {
       const exact = found.duplicates.filter((duplicate) => duplicate.exact).length;
       const { leakage, balance, longerWins } = found;
       const lines: [string, string][] = [
-        ['rows', `${number(found.rows)}, ${number(found.bad.length)} of them bad`],
+        ['rows', `${withCommas(found.rows)}, ${withCommas(found.bad.length)} of them bad`],
         ['format', counts(found.formats)],
-        ['repeated', `${number(exact)} exact, ${number(found.duplicates.length - exact)} nearly equal`],
+        ['repeated', `${withCommas(exact)} exact, ${withCommas(found.duplicates.length - exact)} nearly equal`],
       ];
       if (leakage)
         lines.push(['leakage', `${amountOf(leakage.rows.length, 'row')}, ${amountOf(leakage.prompts, 'prompt')}`]);
@@ -212,16 +213,15 @@ function some(output: Output, heading: string, lines: readonly string[]): void {
   if (lines.length === 0) return;
   output.say(`\n${heading}`);
   for (const line of lines.slice(0, SHOWN)) output.say(`  ${line}`);
-  if (lines.length > SHOWN) output.say(`  and ${number(lines.length - SHOWN)} more: --json has them all`);
+  if (lines.length > SHOWN) output.say(`  and ${withCommas(lines.length - SHOWN)} more: --json has them all`);
 }
 
-const number = (n: number) => n.toLocaleString('en-US');
 const length = (n: number) => n.toLocaleString('en-US', { maximumFractionDigits: 1 });
 const spread = ({ mean, median, p95, max }: Lengths) =>
   `mean ${length(mean)}, median ${length(median)}, 95 % within ${length(p95)}, longest ${length(max)}`;
 
 function counts(byName: Record<string, number>): string {
   const names = Object.entries(byName);
-  const shown = names.slice(0, SHOWN).map(([name, n]) => `${name} ${number(n)}`);
+  const shown = names.slice(0, SHOWN).map(([name, n]) => `${name} ${withCommas(n)}`);
   return names.length === 0 ? 'none' : `${shown.join(', ')}${names.length > SHOWN ? ', …' : ''}`;
 }

@@ -5,6 +5,7 @@ import { policyEvaluation } from '../../align/evaluation/record.ts';
 import { formatAccuracy } from '../../align/reward-model/record.ts';
 import { type JudgmentRow, judgeReward, rewardJudgmentSchema } from '../../align/rewards/judge-reward.ts';
 import { evaluationReport } from '../../align/rewards/record.ts';
+import { withCommas } from '../../commas.ts';
 import { evaluateRun, evaluateRunSchema } from '../../control/evaluate-run.ts';
 import { returned } from '../../control/rl-record.ts';
 import { percent } from '../../percent.ts';
@@ -40,7 +41,7 @@ async function evaluating(run: string, command: Command): Promise<void> {
       ...(foreseen === undefined
         ? []
         : [row('choices foreseen', `${percent(foreseen)} of the teacher’s, before they were learned`)]),
-      ['step', evaluation.step.toLocaleString('en-US')],
+      ['step', withCommas(evaluation.step)],
     ]),
   );
   output.result(evaluation);

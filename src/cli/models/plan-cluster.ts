@@ -1,5 +1,7 @@
 /** heed plan --cluster: what a training needs on a cluster, what to change, how long it takes and what it costs. */
+
 import type { ClusterPlan, PartPlan } from '../../align/plan/cluster.ts';
+import { withCommas } from '../../commas.ts';
 import { table } from '../program/output.ts';
 import { inWords, size } from './amounts.ts';
 
@@ -41,8 +43,7 @@ function partText({ name, devices, roles, total, fits, host, completions }: Part
     ['total', `${size(total).padStart(8)}: ${fits ? 'it fits' : 'it does not fit'}`],
   ];
   if (host > 0) rows.push(['offloaded', `${size(host).padStart(8)} of each node's own memory`]);
-  if (completions !== undefined)
-    rows.push(['at a time', `${completions.toLocaleString('en-US')} completions per engine`]);
+  if (completions !== undefined) rows.push(['at a time', `${withCommas(completions)} completions per engine`]);
   return `${name}, on each of ${devices} ${devices === 1 ? 'device' : 'devices'}:\n${table(rows)}`;
 }
 
@@ -58,7 +59,7 @@ function timeText({ time, cluster }: ClusterPlan): string {
   const parts = (['generation', 'scoring', 'training', 'synchronization'] as const).filter((part) => time[part] > 0);
   const rows: [string, string][] = [
     ...parts.map((part): [string, string] => [part, seconds(time[part])]),
-    ['step', `${seconds(time.step)}, ${Math.round(time.tokensPerSecond).toLocaleString('en-US')} tokens/s`],
+    ['step', `${seconds(time.step)}, ${withCommas(Math.round(time.tokensPerSecond))} tokens/s`],
     [`${time.steps} steps`, `${number(time.hours)} hours, ${number(time.deviceHours)} device-hours`],
   ];
   if (time.cost !== undefined) rows.push(['cost', number(time.cost)]);
@@ -68,4 +69,4 @@ function timeText({ time, cluster }: ClusterPlan): string {
 const seconds = (value: number): string => `${number(value)} s`;
 
 const number = (value: number): string =>
-  value < 100 ? String(Number(value.toPrecision(2))) : Math.round(value).toLocaleString('en-US');
+  value < 100 ? String(Number(value.toPrecision(2))) : withCommas(Math.round(value));

@@ -1,6 +1,8 @@
 /** Where a command prints: its result to stdout, everything else to stderr. With --json, stdout is one JSON object. */
+
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { withCommas } from '../../commas.ts';
 
 export interface Output {
   json: boolean;
@@ -28,6 +30,6 @@ export const table = (rows: readonly (readonly [name: string, value: string])[])
 
 /** A number of things: `1 row`, `2,500 rows`. */
 export const amountOf = (n: number, one: string, several = `${one}s`): string =>
-  `${n.toLocaleString('en-US')} ${n === 1 ? one : several}`;
+  `${withCommas(n)} ${n === 1 ? one : several}`;
 
 export const address = (path: string): string => pathToFileURL(resolve(path)).href;

@@ -25,14 +25,13 @@ const IMAGES = 64; // rows predicted at once: their features take a hundred kilo
 const FIRST_STEPS = 2048; // steps of random play that are kept
 const FIRST = 'reward.first.'; // prefix of their tensors' names
 
-/** Predicted returns of segments under the choice model: [members][segments]. */
+/** Returns of segments under the choice model, by the rewards of their steps: [members][segments]. */
 function returnsOf(
   segments: readonly Segment[],
-  predict: (steps: StepRows) => readonly ArrayLike<number>[],
+  rewards: readonly ArrayLike<number>[],
   discount: number,
 ): Float64Array[] {
-  const rewardsOf = predict(joinSegments(segments));
-  return rewardsOf.map((member) => {
+  return rewards.map((member) => {
     let at = 0;
     return Float64Array.from(segments, ({ length }) => {
       let total = 0;
@@ -150,12 +149,12 @@ export function* createRewardEnsembleInParts(
   const { predict } = predictor;
   const scaling = createScaling(spaces, options, predictor.predictFreely);
 
-  const segmentReturns = (segments: readonly Segment[]) => returnsOf(segments, predict, choiceModel.discount);
-  /** Mean over members of the predicted returns. */
-  function meanReturns(segments: readonly Segment[]): Float64Array {
-    const each = segmentReturns(segments);
-    return Float64Array.from(segments, (_, i) => each.reduce((total, member) => total + member[i], 0) / members);
-  }
+  const { discount } = choiceModel;
+  const segmentReturns = (segments: readonly Segment[]) =>
+    returnsOf(segments, predict(joinSegments(segments)), discount);
+  const meanOf = (each: readonly Float64Array[], count: number) =>
+    Float64Array.from({ length: count }, (_, i) => each.reduce((total, member) => total + member[i], 0) / members);
+  const meanReturns = (segments: readonly Segment[]) => meanOf(segmentReturns(segments), segments.length);
 
   yield;
   const fitting = createRewardFit({ ...model, parameters, meanReturns }, options, choiceModel, { window, seed });
@@ -187,6 +186,11 @@ export function* createRewardEnsembleInParts(
     removesLivingReward: scaling.removesLivingReward,
     /** Mean returns of segments over the members. */
     meanReturns,
+    /** The same, without blocking the event loop for long. */
+    async meanReturnsFreely(segments: readonly Segment[]): Promise<Float64Array> {
+      const rewards = await predictor.predictFreely(joinSegments(segments));
+      return meanOf(returnsOf(segments, rewards, discount), segments.length);
+    },
     /** Where a segment lies, for queries by coverage. */
     pointOf: inputs.pointOf,
     /** Sets the scale of the inputs. */

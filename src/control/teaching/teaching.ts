@@ -164,13 +164,13 @@ export function* createTeaching(options: LearnOptions, parts: LearnParts, shape:
       };
     },
     /** Predicted and true returns of `count` segments of recent experience. */
-    compareRewards(count = 200) {
+    async compareRewards(count = 200) {
       const rng = random(seed, 'correlation', progress.step);
       // all as long as a window: a share of it earns less, whatever the agent does in it
       const whole = { steps: options.segment.window, anchor: false };
       const segments = Array.from({ length: count }, () => experience.sample(rng, whole)).filter((one) => !!one);
       return {
-        predicted: [...ensemble.meanReturns(segments)],
+        predicted: [...(await ensemble.meanReturnsFreely(segments))],
         true: segments.map(trueReturn),
       };
     },

@@ -3,6 +3,7 @@
  * a reward model or a policy learns from them.
  */
 
+import { withCommas } from '../../commas.ts';
 import { type CarriedError, carried, HeedError, messageOf, revived } from '../../error.ts';
 import { maskedEnvironment } from '../action-mask.ts';
 import type { Environment, StepResult } from '../environment.ts';
@@ -46,14 +47,12 @@ export class EnvironmentFault extends HeedError {
 function messageFor({ environment, did, thrown, episodeStep }: Fault, place: Place | undefined): string {
   const what = `the environment "${environment}" ${did}`;
   const why = thrown === undefined ? '' : `: ${thrown}`;
-  const at = episodeStep === 0 ? 'at its reset' : `step ${number(episodeStep)}`;
+  const at = episodeStep === 0 ? 'at its reset' : `step ${withCommas(episodeStep)}`;
   if (!place) return `${what} ${episodeStep === 0 ? at : `at ${at} of an episode`}${why}`;
   const copy = place.copy === undefined ? '' : ` of copy ${place.copy}`;
-  const episode = `episode ${number(place.episode)}${copy}, ${at}`;
-  return `${what} at step ${number(place.step)} (${episode})${why}`;
+  const episode = `episode ${withCommas(place.episode)}${copy}, ${at}`;
+  return `${what} at step ${withCommas(place.step)} (${episode})${why}`;
 }
-
-const number = (n: number): string => n.toLocaleString('en-US');
 
 /** The same environment; its faults become `EnvironmentFault`s. */
 export function guardedEnvironment(unguarded: Environment, name: string = unguarded.id): Environment {

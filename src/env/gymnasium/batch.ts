@@ -1,5 +1,6 @@
 /** Copies of an environment in Python processes, which step their shares in parallel. */
 
+import { withCommas } from '../../commas.ts';
 import { batchArrays, checkCount, type EnvironmentBatch } from '../batch/batch.ts';
 import { EnvironmentFault } from '../batch/fault.ts';
 import { type Box, type Space, sizeOf } from '../environment.ts';
@@ -123,7 +124,7 @@ function warnOfLength(id: string, maxEpisodeSteps: number): void {
   noticed.add(id);
   const join = id.includes('?') ? '&' : '?';
   process.emitWarning(
-    `an episode of ${id} has ${LONG.toLocaleString('en-US')} steps and continues: it has no time limit but heed's, ${maxEpisodeSteps.toLocaleString('en-US')} steps. Set one: ${id}${join}max_episode_steps=500`,
+    `an episode of ${id} has ${withCommas(LONG)} steps and continues: it has no time limit but heed's, ${withCommas(maxEpisodeSteps)} steps. Set one: ${id}${join}max_episode_steps=500`,
     { code: 'HEED_LONG_EPISODE' },
   );
 }

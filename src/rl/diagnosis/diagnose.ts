@@ -4,6 +4,7 @@
  * From the command line: heed diagnose RUN
  */
 import { z } from 'zod';
+import { withCommas } from '../../commas.ts';
 import { percent } from '../../percent.ts';
 import { type Diagnosis, diagnosisOf, storedDiagnosis } from '../../run/diagnosis.ts';
 import { type MetricsRow, readInfo, readMetrics, readSamples } from '../../run/run.ts';
@@ -99,4 +100,4 @@ function healthy(measures: ControlMeasures, { standard }: ControlFacts): string 
   return `These figures show nothing wrong${evidence.length > 0 ? `: ${evidence.join(', ')}` : ''}.`;
 }
 
-const short = (x: number): string => Number(x.toPrecision(3)).toLocaleString('en-US').replace('-', '−');
+const short = (x: number): string => withCommas(Number(x.toPrecision(3))).replace('-', '−');

@@ -4,6 +4,7 @@
  * purpose, and healthy runs.
  */
 
+import { withCommas } from '../../commas.ts';
 import { flagFor } from '../../flag-names.ts';
 import { percent as percentOf } from '../../percent.ts';
 import type { Finding } from '../../run/diagnosis.ts';
@@ -127,7 +128,7 @@ export const rules: readonly Rule[] = [
     // where the time limit is one step, they are meant to be
     applies: ({ ended, cut, length }, { maxEpisodeSteps }) => ended + cut >= 20 && length < 2 && maxEpisodeSteps > 1,
     text: ({ ended, cut, length }) =>
-      `Episodes are over at once: ${(ended + cut).toLocaleString('en-US')} of them had ${length.toFixed(1)} steps on average.`,
+      `Episodes are over at once: ${withCommas(ended + cut)} of them had ${length.toFixed(1)} steps on average.`,
     advice: ({ command }) =>
       `Look at what \`terminated\` means in the environment${command === 'train' ? '; --segment.window 1 compares single steps' : ''}.`,
   },
@@ -138,7 +139,7 @@ export const rules: readonly Rule[] = [
     from: 0.05,
     applies: ({ ended, cut }, { maxEpisodeSteps }) => ended + cut === 0 && maxEpisodeSteps >= 10_000,
     text: (_, { maxEpisodeSteps }) =>
-      `No episode has ended yet, and the time limit is ${maxEpisodeSteps.toLocaleString('en-US')} steps: the agent may be stuck in one place for the whole run.`,
+      `No episode has ended yet, and the time limit is ${withCommas(maxEpisodeSteps)} steps: the agent may be stuck in one place for the whole run.`,
     advice: 'Give the environment a time limit: withTimeLimit in a file of your own, ?max_episode_steps=500 in a name.',
   },
   {
@@ -174,7 +175,7 @@ export const rules: readonly Rule[] = [
       return facts.labels > 0 && progress >= 0.8 && labels < 0.5 * facts.labels;
     },
     text: ({ labels }, facts) => {
-      const had = `${labels.toLocaleString('en-US')} of ${facts.labels.toLocaleString('en-US')} labels`;
+      const had = `${withCommas(labels)} of ${withCommas(facts.labels)} labels`;
       return facts.standard === 'people'
         ? `People have given ${had}: the agent learns from those alone.`
         : `The teacher has given ${had}: it skipped the other pairs.`;
@@ -468,7 +469,7 @@ export const rules: readonly Rule[] = [
     applies: ({ returnBefore, returnBest, returnLast }, { standard }) =>
       standard === 'return' && returnBest - returnLast > 0.4 * (returnBest - returnBefore),
     text: ({ returnBest, returnLast, bestStep }) =>
-      `The policy fell back from a return of ${figure(returnBest)} at step ${bestStep.toLocaleString('en-US')} to ${figure(returnLast)}.`,
+      `The policy fell back from a return of ${figure(returnBest)} at step ${withCommas(bestStep)} to ${figure(returnLast)}.`,
     advice: (facts) =>
       `Lower ${flag(facts, 'learningRate')}${facts.command === 'train' ? ', or keep asking for longer (--schedule.until 0.9)' : ''}.`,
   },

@@ -1,3 +1,4 @@
+import { withCommas } from '../../commas.ts';
 /** Text escaped for HTML: between tags and in quoted attributes. */
 export const escaped = (text: unknown): string =>
   String(text).replaceAll(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
@@ -21,7 +22,7 @@ export function readable(value: unknown): string {
 }
 
 function digitsOf(value: number): string {
-  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Number.isInteger(value)) return withCommas(value);
   if (Math.abs(value) < 1e-4) return value.toExponential(2);
   return Number(value.toPrecision(4)).toLocaleString('en-US', { maximumFractionDigits: 8 });
 }
