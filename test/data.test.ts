@@ -105,17 +105,17 @@ it('heed data convert and split keep numbers as they are written', async () => {
 });
 
 it('heed data convert gives columns the names of fields', async () => {
-  const rows = [1, 2].map((i) => ({ question: `Why ${i}?`, answer: `So ${i}.`, source: 'faq' }));
+  const rows = [1, 2].map((i) => ({ asked: `Why ${i}?`, told: `So ${i}.`, source: 'faq' }));
   const path = file('faq.jsonl', ...rows);
   const lost = await data('convert', path, '--out', 'named.jsonl');
-  expect(lost.stderr).toContain('got the fields question, answer, source');
+  expect(lost.stderr).toContain('got the fields asked, told, source');
   expect(lost.stderr).toContain(`heed data convert ${path} --rename prompt=COLUMN --out renamed.jsonl`);
-  const named = ['--rename', 'prompt=question', '--rename', 'completion=answer', path];
+  const named = ['--rename', 'prompt=asked', '--rename', 'completion=told', path];
   expect(await data('convert', '--out', 'named.jsonl', ...named)).toMatchObject({ code: 0 });
   const [first] = readFileSync(join(folder.path, 'named.jsonl'), 'utf8').split('\n');
   expect(first).toBe('{"prompt":"Why 1?","completion":"So 1.","source":"faq"}');
-  const twice = await data('convert', '--out', 'x.jsonl', ...named, '--rename', 'source=answer');
-  expect(twice.stderr).toContain('line 1: "source" is a column already, so "answer" cannot have its name');
+  const twice = await data('convert', '--out', 'x.jsonl', ...named, '--rename', 'source=told');
+  expect(twice.stderr).toContain('line 1: "source" is a column already, so "told" cannot have its name');
 });
 
 it('heed data split writes files that share nothing', async () => {

@@ -211,7 +211,7 @@ function unknownFormat(row: Row, accept: readonly Format[]): Fault {
   const expected = accept.length < formats.length ? accept.join(' or ') : 'fields such as text, messages or prompt';
   const columns = Object.keys(row).slice(0, 8);
   const fields = columns.length > 0 ? `the fields ${columns.join(', ')}` : 'no fields';
-  const got = format ? `${format} (${fields})` : fields;
+  const got = format ? `${formatRead(format)} (${fields})` : fields;
   const needs = accept.length < formats.length ? `; ${accept.map(fieldsInWords).join('; ')}` : '';
   return { field: '', reason: `${UNKNOWN}: expected ${expected}, got ${got}${needs}` };
 }

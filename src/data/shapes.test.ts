@@ -207,9 +207,16 @@ describe('what is not of a shape stays as it is', () => {
     expect((await read(row, PAIRS)).value).toEqual(row);
   });
 
-  it('a question with an answer, which a reward may read', async () => {
-    await expect(read({ question: 'Q', answer: 'A' }, SUPERVISED)).rejects.toThrow(HeedError);
+  it.each(['context', 'choices'])('a question with %s, which it is not the same without', async (name) => {
+    await expect(read({ question: 'Q', [name]: ['C'], answer: 'A' }, SUPERVISED)).rejects.toThrow(HeedError);
   });
+});
+
+it.each(['question', 'problem'])('reads a %s with its solution, which rewards of prompts may read', async (name) => {
+  const row = { [name]: 'Q', solution: 'S', answer: '1' };
+  const completion = { prompt: [user('Q')], completion: [assistant('S')], answer: '1' };
+  expect((await read(row, SUPERVISED)).value).toEqual(completion);
+  expect((await read(row, ['prompt-only'])).value).toEqual({ prompt: [user('Q')], solution: 'S', answer: '1' });
 });
 
 it('gives two whole conversations the prompt that they have in common, and leaves out those without one', async () => {

@@ -15,8 +15,8 @@ interface Shape {
   columns: readonly string[];
   /** Further conditions. */
   also?(row: Row): boolean;
-  /** The row in a format; what it does not use stays. */
-  adopt(row: Row): Row;
+  /** The row in a format, one of those that are accepted; what it does not use stays. */
+  adopt(row: Row, accepted: readonly Format[]): Row;
   /** The names that the format's fields have in such rows, where a fault would be looked for in vain. */
   fields?: Readonly<Record<string, string>>;
 }
@@ -233,6 +233,9 @@ const distinct: Shape[] = [
   },
 ];
 
+/** Columns that a question may be about, or that it may have to be answered with. */
+const ABOUT = ['context', 'passage', 'choices', 'options', 'answers'];
+
 /** Pairs of names for a prompt and its completion: only where the row is of no other format that is accepted. */
 const plain: Shape[] = [
   {
@@ -252,6 +255,25 @@ const plain: Shape[] = [
       adopt: (row) => ({ ...without(row, question, answer), instruction: row[question], output: row[answer] }),
     }),
   ),
+  ...[
+    ['question', 'solution'],
+    ['problem', 'solution'],
+    ['question', 'answer'],
+    ['problem', 'answer'],
+  ].map(
+    ([question, solution]): Shape => ({
+      name: `${question} and ${solution}`,
+      columns: [question, solution],
+      // without what it is about, a question is another one
+      also: (row) => isText(row[question]) && ABOUT.every((name) => row[name] === undefined || row[name] === null),
+      adopt(row, accepted) {
+        // rewards compare with the solution
+        if (accepted.includes('prompt-only')) return { prompt: [user(row[question])], ...without(row, question) };
+        return { ...without(row, question, solution), instruction: row[question], output: row[solution] };
+      },
+      fields: { prompt: question, instruction: question, output: solution },
+    }),
+  ),
 ];
 
 /** A fault under the names that a shape's rows have. */
@@ -268,5 +290,5 @@ export function knownShape(row: Row, accepted: readonly Format[]): { value: Row;
     columns.every((name) => row[name] !== undefined && row[name] !== null) && (also?.(row) ?? true);
   const shape = distinct.find(matches) ?? plain.find(matches);
   if (!shape || (plain.includes(shape) && detectFormat(gatherContext(row), accepted))) return { value: row };
-  return { value: shape.adopt(row), shape };
+  return { value: shape.adopt(row, accepted), shape };
 }

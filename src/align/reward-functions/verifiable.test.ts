@@ -55,6 +55,13 @@ it.each<[unknown, string, number]>([
   [12, '24/2 = 12', 1],
   [5, '5. 1/0', 1],
   [1e-7, '1e-7', 1],
+  ['$4$', 'It is 4', 1],
+  ['\\(1{,}000\\)'.replace('{,}', '\\,'), '1000', 1],
+  ['\\$5', '$5', 1],
+  ['$\\frac{3}{4}$', '0.75', 1],
+  ['We add, so $3+4=\\boxed{7}$ in 2 steps.', 'It is \\boxed{7}, as 3 and 4 are 7. Step 2 of 2.', 1],
+  ['\\boxed{\\dfrac{1}{2}}', 'First \\boxed{1}, no: $\\boxed{0.5}$', 1],
+  [2, 'The answer is \\boxed{x = 3}. Not 2', 0],
 ])('reads the answer %j, and compares it with %j', async (answer, text, score) => {
   expect(await scores(numericAnswer(), completion(text, { answer }))).toEqual([score]);
 });

@@ -49,17 +49,24 @@ const FRACTION_IN_LATEX = /\\[dt]?frac\{([^{}]+)\}\{([^{}]+)\}/g;
 const ONLY_NUMBER = new RegExp(`^${NUMBER.source}(?:/\\d[\\d,]*)?$`, 'i');
 
 /**
- * The last number in the completion's text is the right one. Commas between thousands are read over, and 3/4 is 0.75. The
- * row's answer is a number, a text of one such as "$1,234" or "5 %", or a solution that ends in "#### 72", as GSM8K's do.
+ * The last number in the completion's text is the right one, or the one in its last `\boxed{}` where it has one. Commas
+ * between thousands are read over, and 3/4 is 0.75. The row's answer is a number, a text of one such as "$1,234", "$4$" or
+ * "5 %", a solution that ends in "#### 72", as GSM8K's do, or one with the answer in `\boxed{}`, as MATH's.
  *
  * @throws HeedError when it is called with a row whose answer is no number.
  */
 export const numericAnswer = ({ field = 'answer', tolerance = 1e-6 }: NumericAnswerOptions = {}): RewardFunction =>
   verified((completion) => {
-    const value = lastNumber(completion.text);
+    const value = lastNumber(lastBox(completion.text) ?? completion.text);
     const answers = answersOf(completion, field).map((answer) => rightNumber(answer, field));
     return answers.some((right) => Math.abs(value - right) <= tolerance * Math.max(1, Math.abs(right)));
   });
+
+/** What the last `\boxed{…}` of a text holds; undefined if there is none. */
+function lastBox(text: string): string | undefined {
+  const boxes = text.matchAll(/\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}/g);
+  return [...boxes].at(-1)?.[1];
+}
 
 /** NaN if there is none. */
 function lastNumber(text: string): number {
@@ -71,8 +78,13 @@ function lastNumber(text: string): number {
 const toNumber = (written: string): number => Number(written.replaceAll(',', '').replace('−', '-'));
 
 function rightNumber(answer: unknown, field: string): number {
-  const final = String(answer).split('####').at(-1)!.trim();
-  const plain = final.replace(/^([-+−]?)\$/, '$1').replace(/\s*%$/, '');
+  const solution = String(answer).split('####').at(-1)!;
+  const final = (lastBox(solution) ?? solution).replace(/\\[,!;]|\\[()[\]]/g, '').trim();
+  const bare = /^\$[^$]*\$$/.test(final) ? final.slice(1, -1).trim() : final;
+  const plain = bare
+    .replace(/^([-+−]?)\\?\$/, '$1')
+    .replace(/\s*\\?%$/, '')
+    .replace(FRACTION_IN_LATEX, '$1/$2');
   if (ONLY_NUMBER.test(plain)) return lastNumber(plain);
   throw new HeedError(`the row's "${field}" is ${JSON.stringify(answer)?.slice(0, 80)}, expected a number`, {
     hint: 'Name the column with the number: { field: … }. For other answers, compare texts by exactAnswer.',
