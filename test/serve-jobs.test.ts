@@ -1,5 +1,5 @@
 /** Files, graders and fine-tuning jobs of `heed serve`, by OpenAI's own client. */
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, readFileSync, statSync } from 'node:fs';
@@ -10,6 +10,7 @@ import OpenAI, { toFile } from 'openai';
 import { afterAll, beforeAll, expect, inject, test } from 'vitest';
 import type { Server } from '../src/serve/serve.ts';
 import { ownFolder, start } from './support/heed.ts';
+import { pythonWith } from './support/python.ts';
 import { smallModel } from './support/training.ts';
 
 const tiny = smallModel();
@@ -388,10 +389,9 @@ test('a job survives kill -9 of its process and of the server, and ends with the
   await second.running.end;
 });
 
-const python = process.env.HEED_PYTHON;
-const hasClient = python !== undefined && spawnSync(python, ['-c', 'import openai']).status === 0;
+const python = pythonWith('openai');
 
-test.skipIf(!hasClient)(
+test.skipIf(!python)(
   "OpenAI's client for Python uploads a file, trains and asks (needs the Python clients)",
   async () => {
     const program = `

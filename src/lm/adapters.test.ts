@@ -158,7 +158,7 @@ it('says that an adapter is for a resized vocabulary', () => {
   }
 });
 
-const python = process.env.HEED_PEERS_PYTHON;
+const python = pythonWith('transformers', 'torch', 'peft');
 const SCORES = `
 import json, sys, torch
 from peft import PeftModel
@@ -170,6 +170,8 @@ for base, folder in json.loads(sys.argv[1]):
     logp = model(ids).logits[:, :-1].log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
     print(json.dumps(logp.tolist()))
 `;
+
+import { pythonWith } from '../../test/support/python.ts';
 
 it.skipIf(!python)('gives the same in PEFT (needs Transformers)', async () => {
   const { ids } = expectedOf('fused');

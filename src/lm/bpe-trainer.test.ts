@@ -84,7 +84,7 @@ describe('byte-level BPE', () => {
   });
 });
 
-const python = process.env.HEED_PEERS_PYTHON;
+const python = pythonWith('tokenizers');
 const script = `
 import json, sys
 try:
@@ -104,6 +104,8 @@ for case in given['cases']:
 words = Tokenizer.from_str(given['words'])
 print(json.dumps({'cases': out, 'words': words.encode('b  a x').ids}))
 `;
+
+import { pythonWith } from '../../test/support/python.ts';
 
 it.skipIf(!python)(
   'learns what Hugging Face learns, and reads there as it does here (needs Transformers)',

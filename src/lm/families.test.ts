@@ -119,7 +119,7 @@ describe.each(names)('%s', (name) => {
   });
 });
 
-const python = process.env.HEED_PEERS_PYTHON;
+const python = pythonWith('transformers', 'torch');
 const LOGITS = `
 import json, sys, torch
 from transformers import AutoModelForCausalLM
@@ -128,6 +128,8 @@ for folder, ids in json.loads(sys.argv[1]):
     logits = model(torch.tensor([ids])).logits[0, -1].tolist()
     print(json.dumps({"logits": logits, "wrong": {k: sorted(map(str, v)) for k, v in info.items() if v}}))
 `;
+
+import { pythonWith } from '../../test/support/python.ts';
 
 describe.skipIf(!python)('with Transformers (needs Transformers)', () => {
   it('gives the same logits there after a change of the weights here', async () => {

@@ -1,15 +1,16 @@
-/** Folders between heed and Transformers, both ways; needs a Python that has it, named by HEED_PEERS_PYTHON. */
+/** Folders between heed and Transformers, both ways. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { pythonWith } from '../../test/support/python.ts';
 import { createParameters, type DecoderConfig, decoderParameters, initialize, saveParameters } from '../nn/index.ts';
 import { random } from '../random.ts';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 
-const python = process.env.HEED_PEERS_PYTHON;
+const python = pythonWith('transformers', 'torch');
 const script = fileURLToPath(new URL('../../test/support/transformers_check.py', import.meta.url));
 
 const llama: DecoderConfig = {

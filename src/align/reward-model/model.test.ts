@@ -4,13 +4,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { pythonWith } from '../../../test/support/python.ts';
 import { ownData, smallModel } from '../../../test/support/training.ts';
 import { loadModel } from '../../lm/model.ts';
 import { loadTokenizer } from '../../lm/tokenizer.ts';
 import { createRewardModel, createRewardScorer, saveRewardModel, scoredCompletion } from './model.ts';
 
 const { folder } = ownData();
-const python = process.env.HEED_PEERS_PYTHON;
+const python = pythonWith('transformers', 'torch');
 const script = fileURLToPath(new URL('../../../test/support/reward_check.py', import.meta.url));
 
 /** Saves a reward model whose tokenizer pads with such a token. */

@@ -1,10 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import fc from 'fast-check';
 import type OpenAI from 'openai';
 import { NotFoundError } from 'openai';
 import { afterAll, expect, it } from 'vitest';
+import { pythonWith } from '../../../test/support/python.ts';
 import { startTinyServer } from '../../../test/support/tiny-server.ts';
 
 const { server, client, close } = await startTinyServer('tools');
@@ -140,11 +141,10 @@ it('name what is wrong, and what there is not', async () => {
   expect(await wrong({ tools: [weather] })).toMatchObject({ param: 'tools' });
 });
 
-const python = process.env.HEED_PYTHON;
-const hasClient = python !== undefined && spawnSync(python, ['-c', 'import openai']).status === 0;
+const python = pythonWith('openai');
 const check = fileURLToPath(new URL('../../../test/support/responses_check.py', import.meta.url));
 
-it.skipIf(!hasClient)("serve Python's client (HEED_PYTHON with openai) (needs the Python clients)", async () => {
+it.skipIf(!python)("serve Python's client, openai (needs the Python clients)", async () => {
   const { stdout } = await promisify(execFile)(python!, [check, server.url, 'tiny', 'tools']);
   const found = JSON.parse(stdout);
   expect(found).toMatchObject({ city: expect.stringMatching(/Rome|Bern/), items: ['More'] });

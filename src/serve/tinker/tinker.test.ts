@@ -1,10 +1,11 @@
-import { execFile, spawnSync } from 'node:child_process';
+import { execFile, } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { pythonWith } from '../../../test/support/python.ts';
 import { smallModel } from '../../../test/support/training.ts';
 import { grpoLoss } from '../../align/policy-gradient/grpo-loss.ts';
 import { loadModel } from '../../lm/model.ts';
@@ -199,11 +200,10 @@ it('says what is wrong, and reads JSON as well', async () => {
   expect(result.body.sequences[0].tokens).toHaveLength(2);
 });
 
-const python = process.env.HEED_PYTHON;
-const hasSdk = python !== undefined && spawnSync(python, ['-c', 'import tinker']).status === 0;
+const python = pythonWith('tinker');
 const check = fileURLToPath(new URL('../../../test/support/tinker_check.py', import.meta.url));
 
-it.skipIf(!hasSdk)('serves the public Python SDK (HEED_PYTHON with tinker) (needs the Python clients)', async () => {
+it.skipIf(!python)('serves the public Python SDK, tinker (needs the Python clients)', async () => {
   const url = new URL('/', server.url).href;
   const { stdout } = await promisify(execFile)(python!, [check, url, 'tiny']);
   const found = JSON.parse(stdout.trim().split('\n').at(-1)!);
