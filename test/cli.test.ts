@@ -206,6 +206,13 @@ describe('a command loads what it uses', () => {
   });
 });
 
+it('shows warnings as they are meant, without what Node says around them', () => {
+  const plugin = join(folder.path, 'warns.mjs');
+  writeFileSync(plugin, "process.emitWarning('Mind the gap', { code: 'GAP' });");
+  const { stderr } = spawnSync(process.execPath, [heedPath(), 'envs', '--plugin', plugin], { encoding: 'utf8' });
+  expect(stderr).toBe('Mind the gap\n');
+});
+
 it('whoever reads the output may stop reading', async () => {
   const { child, end } = start(['train', '--help'], folder.path);
   child.stdout!.destroy();

@@ -1,5 +1,5 @@
 /** Files, graders and fine-tuning jobs of `heed serve`, by OpenAI's own client. */
-import { execFile, } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, readFileSync, statSync } from 'node:fs';

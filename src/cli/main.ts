@@ -71,6 +71,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   setLogFormat();
+  showWarnings();
   program.hook('preAction', (_, command) => {
     const { logFormat, plugin } = command.opts<{ logFormat?: LogFormat; plugin?: string[] }>();
     setLogFormat(logFormat);
@@ -146,4 +147,12 @@ function complain(error: unknown, verbose: boolean): number {
 function trail(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause ? `${error.stack}\ncaused by ${trail(error.cause)}` : String(error.stack);
+}
+
+/** Shows warnings as notices: Node's own lines name a process, and how to trace what is no fault. */
+function showWarnings(): void {
+  const nodes = process.listeners('warning').find(({ name }) => name === 'onWarning');
+  if (!nodes) return; // they are shown already, or not wanted
+  process.removeListener('warning', nodes);
+  process.on('warning', ({ name, message }) => writeLog('warn', name === 'Warning' ? message : `${name}: ${message}`));
 }

@@ -240,7 +240,23 @@ it('a last learning rate of 0 is no policy that hardly changes', () => {
 it('a run of one update, whose learning rate is 0, has not learned', () => {
   const row = { 'policy/approx_kl': 0, 'policy/clip_fraction': 0, learning_rate: 0 };
   expect(findingsOf(row, [1, 1])).toEqual(['failure updates-missing']);
+  expect(findingsOf(row, [13, 0])).toEqual(['failure updates-missing']); // chance, where nothing has learned
   expect(findingsOf({ ...row, learning_rate: 1e-4 }, [1, 1])).toContain('failure policy-still');
+});
+
+it('an agent that ends below where it began is told so, but for chance', () => {
+  const of = (after: number) => {
+    const rows = [0, 1000].map((step) => ({
+      step,
+      learning_rate: 1e-3,
+      'return/mean': step ? after : 50,
+      'return/std': 10,
+    }));
+    const facts = { ...train, command: 'rl', steps: 1000, labels: 0, maxEpisodeSteps: 200, episodes: 10 } as const;
+    return diagnoseControl(rows, facts).findings.map(({ text }) => text);
+  };
+  expect(of(20)).toContain('The policy ends below where it began: its return is 20, at first 50.');
+  expect(of(48)).not.toContainEqual(expect.stringContaining('below where it began'));
 });
 
 it.each([

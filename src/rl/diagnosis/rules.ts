@@ -45,11 +45,13 @@ const gainOf = ({ trueGain, learnedGain }: ControlMeasures, facts: ControlFacts)
  * return is not what was taught.
  */
 function unimproved(measures: ControlMeasures, facts: ControlFacts): boolean {
-  const { returnLast, returnBefore, returnSpread } = measures;
+  const { returnLast, returnBefore } = measures;
   if (facts.standard !== 'return' || !Number.isFinite(returnLast + returnBefore)) return gainOf(measures, facts) < GAIN;
-  const noise = Math.min(0.5, 2 * Math.sqrt(2 / facts.episodes)) * returnSpread; // two standard errors of a difference
-  return returnLast <= returnBefore + noise;
+  return returnLast <= returnBefore + noiseOf(measures, facts);
 }
+/** Two standard errors of the difference between two evaluations. */
+const noiseOf = ({ returnSpread }: ControlMeasures, { episodes }: ControlFacts): number =>
+  Math.min(0.5, 2 * Math.sqrt(2 / episodes)) * returnSpread;
 /** Whether the agent ends below random play in what it was taught. */
 function isBelowRandom(measures: ControlMeasures, facts: ControlFacts): boolean {
   const { returnLast, returnRandom, randomError } = measures;
@@ -466,10 +468,16 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'warning',
     from: 0.5,
-    applies: ({ returnBefore, returnBest, returnLast }, { standard }) =>
-      standard === 'return' && returnBest - returnLast > 0.4 * (returnBest - returnBefore),
-    text: ({ returnBest, returnLast, bestStep }) =>
-      `The policy fell back from a return of ${figure(returnBest)} at step ${withCommas(bestStep)} to ${figure(returnLast)}.`,
+    applies: (measures, facts) => {
+      const { returnBefore, returnBest, returnLast, greatestRate } = measures;
+      if (facts.standard !== 'return' || greatestRate === 0) return false; // it has not learned
+      const rose = returnBest - returnBefore;
+      return returnBest - returnLast > (rose > 0 ? 0.4 * rose : noiseOf(measures, facts));
+    },
+    text: ({ returnBefore, returnBest, returnLast, bestStep }) =>
+      returnBest > returnBefore
+        ? `The policy fell back from a return of ${figure(returnBest)} at step ${withCommas(bestStep)} to ${figure(returnLast)}.`
+        : `The policy ends below where it began: its return is ${figure(returnLast)}, at first ${figure(returnBefore)}.`,
     advice: (facts) =>
       `Lower ${flag(facts, 'learningRate')}${facts.command === 'train' ? ', or keep asking for longer (--schedule.until 0.9)' : ''}.`,
   },
