@@ -33,15 +33,16 @@ export const BLOCK_MARK = '<tool_call>';
 /** Ends it. */
 export const BLOCK_END = '</tool_call>';
 /** Marks around calls in a text, and what ends them; the end of the text does, too. */
-const BLOCKS: readonly (readonly [string, string])[] = [
+const BLOCKS: ReadonlyMap<string, string> = new Map([
   [BLOCK_MARK, BLOCK_END], // Qwen, Hermes, SmolLM, Granite 4, GLM
   ['<function_calls>', '</function_calls>'], // OLMo 3
   ['<|tool_call_start|>', '<|tool_call_end|>'], // LFM2
   ['[TOOL_CALLS]', ''], // Mistral: up to the next one
-];
+]);
 /** Begins a call by itself, with a name in it: of Llama 3.1, and of Qwen3-Coder where it forgets `<tool_call>`. */
 const FUNCTION_MARK = '<function=';
-const MARKS = [...BLOCKS.map(([begin]) => begin), FUNCTION_MARK];
+const FUNCTION_END = '</function>';
+const MARKS = [...BLOCKS.keys(), FUNCTION_MARK];
 /** Marks before the calls of a text that has nothing else: of Llama, Granite 3 and Phi-4-mini. */
 const PREFIXES = ['<|python_tag|>', '<|tool_call|>', '<|tool_calls|>', 'functools'];
 const SUFFIX = /<\|\/tool_calls?\|>\s*$/;
@@ -55,30 +56,21 @@ function thoughtsEnd(text: string): number {
   return text.trimStart().startsWith(THOUGHTS) ? text.length : 0;
 }
 
-/** A part of a text that may be calls, between its places in it. */
-interface Region {
-  from: number;
-  to: number;
-  content: string;
-}
-
-/** The parts of a text that marks say to be calls. */
-function regionsOf(text: string): Region[] {
-  const regions: Region[] = [];
-  for (let at = 0; ; ) {
+/** The parts of a text that marks say to be calls, with their places. */
+function regionsOf(text: string): { from: number; to: number; content: string }[] {
+  const regions: ReturnType<typeof regionsOf> = [];
+  for (let at = 0; ; at = regions.at(-1)!.to) {
     const found = MARKS.map((mark) => [text.indexOf(mark, at), mark] as const).filter(([place]) => place >= 0);
     if (found.length === 0) return regions;
     const [from, mark] = found.reduce((first, one) => (one[0] < first[0] ? one : first));
-    const inside = from + (mark === FUNCTION_MARK ? 0 : mark.length);
-    const close = mark === FUNCTION_MARK ? '</function>' : BLOCKS.find(([begin]) => begin === mark)![1];
-    const next = close === '' ? text.indexOf(mark, inside) : text.indexOf(close, inside);
-    const end = next < 0 ? text.length : next;
-    const to = next < 0 ? end : end + close.length;
-    regions.push({ from, to, content: text.slice(inside, mark === FUNCTION_MARK ? to : end).trim() });
+    const alone = mark === FUNCTION_MARK;
+    const inside = from + (alone ? 0 : mark.length);
+    const close = alone ? FUNCTION_END : BLOCKS.get(mark)!;
+    const next = text.indexOf(close || mark, inside);
+    const end = next < 0 ? text.length : next + (alone ? close.length : 0);
     // Qwen3-Coder may end a call that it has not begun
-    const stray = mark === FUNCTION_MARK ? /^\s*<\/tool_call>/.exec(text.slice(to)) : null;
-    at = to + (stray?.[0].length ?? 0);
-    regions.at(-1)!.to = at;
+    const [rest] = alone ? /^(?:\s*<\/tool_call>)?/.exec(text.slice(end))! : [close];
+    regions.push({ from, to: Math.min(text.length, end + rest.length), content: text.slice(inside, end).trim() });
   }
 }
 

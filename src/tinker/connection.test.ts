@@ -1,4 +1,4 @@
-import { createServer, type RequestListener } from 'node:http';
+import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { connect } from './connection.ts';
@@ -9,12 +9,11 @@ afterEach(() => close());
 /** A server that answers with these statuses in turn, the last one for ever. Returns its address and what it was asked. */
 async function answering(...statuses: number[]): Promise<{ url: string; asked: string[] }> {
   const asked: string[] = [];
-  const answer: RequestListener = ({ url }, response) => {
+  const server = createServer(({ url }, response) => {
     const status = statuses[Math.min(asked.length, statuses.length - 1)];
     asked.push(url!);
-    response.writeHead(status, { 'content-type': 'application/json' }).end('{"detail":"not today"}');
-  };
-  const server = createServer(answer);
+    response.writeHead(status).end('{"detail":"not today"}');
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   close = () => {
     server.closeAllConnections();
