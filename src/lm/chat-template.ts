@@ -5,11 +5,11 @@
 
 import { HeedError } from '../error.ts';
 import { mapLeaves, parseExact, stringifyExact } from '../exact-number.ts';
+import { parsedJson } from '../parsed-json.ts';
 import { renderAssistantSpans, renderLearned, type Unwritten } from './assistant-spans.ts';
 import { type ChatMessage, type RenderOptions, renderChat } from './render-chat.ts';
 import { markPlain, patternOf } from './tokenizer/plain-specials.ts';
 import type { Tokenizer } from './tokenizer.ts';
-import { parsedJson } from './tool-syntax.ts';
 
 /** The template of a tokenizer, with or without tools. @throws HeedError if it has none. */
 function templateOf(tokenizer: Tokenizer, tools: readonly unknown[] | undefined): string {

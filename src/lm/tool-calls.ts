@@ -1,7 +1,7 @@
 /** Calls of tools in what a model writes. */
 import { randomBytes } from '../node.ts';
 import { overlap } from './completion-text.ts';
-import { readCalls, type Tools, type WrittenCall } from './tool-syntax.ts';
+import { readCalls, type Tools, type WrittenCall } from './tool-calls/syntax.ts';
 
 /** A tool as a template shows it: a function with a JSON schema of its arguments. */
 export interface ToolSchema {
@@ -76,7 +76,7 @@ function regionsOf(text: string): { from: number; to: number; content: string }[
 
 /**
  * The calls in a text, and the text without them: those between marks, and a text that is calls as a whole, after one of
- * `PREFIXES` or alone, however a family of models writes them (tool-syntax.ts). Thoughts before `</think>` are text. What
+ * `PREFIXES` or alone, however a family of models writes them (tool-calls/syntax.ts). Thoughts before `</think>` are text. What
  * cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
  * name: its arguments are then no whole JSON.
  */

@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import { z } from 'zod';
 import type { Row } from '../../data/row.ts';
 import { HeedError } from '../../error.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 
 /** What an environment says after `reset` and `step`. */
 export interface OpenEnvReply {

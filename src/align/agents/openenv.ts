@@ -13,7 +13,7 @@ import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { ToolCall, ToolSchema } from '../../lm/tool-calls.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 import {
   type EnvironmentSourceOptions,
   environmentKinds,

@@ -3,7 +3,7 @@ import type { Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { ToolSchema } from '../../lm/tool-calls.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 import type { LanguageEnvironment, PolicyTurn } from './environment.ts';
 
 /** A tool that runs here. */

@@ -10,7 +10,7 @@
 import type { z } from 'zod';
 import { HeedError } from '../../error.ts';
 import type { PullOptions } from '../../lm/hub.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 import type { Completion, OpenReward, Scores } from '../reward-functions/reward-function.ts';
 import type { endpointCallSchema } from '../training/endpoint.ts';
 import { type ChatSource, openChat } from './chat.ts';

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { HeedError } from '../../error.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 import type { RewardFunction } from './call.ts';
 import { type Completion, columnAt } from './reward-function.ts';
 

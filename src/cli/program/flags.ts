@@ -3,9 +3,9 @@ import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { readJsonFile } from '../../files.ts';
 import { flagFor, settingFor } from '../../flag-names.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
 import { didYouMean } from '../../nearest.ts';
 import { isSettings, optionsJson } from '../../options.ts';
+import { parsedJson } from '../../parsed-json.ts';
 import { checking, UsageError } from './usage.ts';
 
 interface Flag {

@@ -10,7 +10,7 @@ import { type CallableTool, type CallsOptions, callsGrammar } from '../../lm/jso
 import { anyObjectGrammar, type GrammarState, type JsonGrammar, jsonGrammar } from '../../lm/json-grammar.ts';
 import { type Tokenizer, tokenizerFrom } from '../../lm/tokenizer.ts';
 import { parseCalls } from '../../lm/tool-calls.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 
 /** The form of a completion: any JSON object, JSON by a schema, or calls of tools. */
 export type CompletionFormat = 'object' | { schema: unknown } | { tools: CallableTool[]; calls: CallsOptions };

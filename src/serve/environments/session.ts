@@ -8,7 +8,7 @@ import { isRecord, type Row } from '../../data/row.ts';
 import { HeedError, messageOf } from '../../error.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { parseCalls, type ToolCall, type ToolSchema } from '../../lm/tool-calls.ts';
-import { parsedJson } from '../../lm/tool-syntax.ts';
+import { parsedJson } from '../../parsed-json.ts';
 
 /** An answer to a message. */
 export type SessionReply =

@@ -6,7 +6,7 @@
  */
 import type { AgentTasks, EnvironmentSourceOptions } from '../../../align/agents/environment.ts';
 import { HeedError } from '../../../error.ts';
-import { parsedJson } from '../../../lm/tool-syntax.ts';
+import { parsedJson } from '../../../parsed-json.ts';
 import { solvedTasks } from '../agent-tasks.ts';
 import { createVerifiersWorker, type VerifiersLimits } from './worker.ts';
 

@@ -1,5 +1,5 @@
 /** Literals of Python, as models write them in calls of tools: `[look(city='Paris', days=2, tags=["a"], now=True)]`. */
-import { parseExact } from '../exact-number.ts';
+import { parseExact } from '../../exact-number.ts';
 
 /** A call with its arguments by name. */
 export interface PythonCall {

@@ -2,8 +2,9 @@
  * How families of models write calls of tools. Each reader gets what stands between the marks of a call, or a text that is
  * nothing else, and returns the calls in it; undefined if it is written in another way.
  */
-import { parseExact, stringifyExact } from '../exact-number.ts';
-import { pythonCalls, pythonValue } from './python-literal.ts';
+import { parseExact, stringifyExact } from '../../exact-number.ts';
+import { parsedJson } from '../../parsed-json.ts';
+import { pythonCalls, pythonValue } from './python.ts';
 
 /** A call as it was written: its arguments are JSON, which has no end where the text was cut. */
 export interface WrittenCall {
@@ -179,12 +180,3 @@ const targetOf = (ref: string, root: unknown): unknown =>
     .slice(2)
     .split('/')
     .reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key.replaceAll('~1', '/')], root);
-
-/** The value of JSON; undefined if it is none. */
-export function parsedJson(json: string, parse: (json: string) => unknown = JSON.parse): unknown {
-  try {
-    return parse(json);
-  } catch {
-    return undefined;
-  }
-}
