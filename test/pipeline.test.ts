@@ -132,7 +132,7 @@ describe('heed pipeline', () => {
     expect(lastLine(again.stdout)).toEqual(result);
   });
 
-  it('killed at any moment and resumed equals an uninterrupted one, bit for bit', { tags: 'proof' }, async () => {
+  it('killed at any moment and resumed equals an uninterrupted one, bit for bit', async () => {
     const everyIteration = ['--checkpoint-seconds', '0'];
     let args = ['recipe.json', '--out', 'killed'];
     for (const change of [40, 60, 90, 120]) {

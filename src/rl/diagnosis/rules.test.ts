@@ -244,6 +244,11 @@ it('a run of one update, whose learning rate is 0, has not learned', () => {
   expect(findingsOf({ ...row, learning_rate: 1e-4 }, [1, 1])).toContain('failure policy-still');
 });
 
+it.each(['ppo', 'sac', 'pebble'] as const)('entropy that falls before anything is found: %s', (algorithm) => {
+  const found = findingsOf({ 'policy/entropy': -0.18 }, stayed, { algorithm });
+  expect(found.includes('failure exploration-stopped')).toBe(algorithm === 'ppo');
+});
+
 it('an agent that ends below where it began is told so, but for chance', () => {
   const of = (after: number) => {
     const rows = [0, 1000].map((step) => ({

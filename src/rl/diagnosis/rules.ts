@@ -412,8 +412,12 @@ export const rules: readonly Rule[] = [
     stage: 'policy',
     severity: 'failure',
     from: 0.3,
+    // SAC's entropy comes to a target, below 0, by design
     applies: (measures, facts) =>
-      measures.entropyFirst > 0 && measures.entropy < 0.1 * measures.entropyFirst && unimproved(measures, facts),
+      !isSac(facts) &&
+      measures.entropyFirst > 0 &&
+      measures.entropy < 0.1 * measures.entropyFirst &&
+      unimproved(measures, facts),
     text: ({ entropyFirst, entropy }) =>
       `The policy has stopped exploring before it found anything (entropy ${figure(entropyFirst)} → ${figure(entropy)} nats).`,
     advice: (facts) => `Set ${exploration(facts)}, or lower ${flag(facts, 'learningRate')}.`,
