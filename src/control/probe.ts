@@ -1,5 +1,4 @@
 /** How well the learned reward agrees with the true one, on held-out windows. */
-
 import type { EnvironmentSource } from '../env/batch/source.ts';
 import { createVectorEnvironment } from '../env/batch/vector.ts';
 import { sizeOf } from '../env/environment.ts';

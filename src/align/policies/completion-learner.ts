@@ -1,5 +1,4 @@
 /** Opens the learner of an algorithm without a critic. */
-
 import { opening } from '../../disposables.ts';
 import { basename, breathe } from '../../node.ts';
 import type { Live } from '../training/input.ts';

@@ -1,5 +1,4 @@
 /** Training by PPO: opens the policy, its critic, pretraining texts (PPO-ptx) and rollouts. */
-
 import type { z } from 'zod';
 import { Disposables, opening } from '../../disposables.ts';
 import { HeedError } from '../../error.ts';

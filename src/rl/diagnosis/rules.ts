@@ -3,7 +3,6 @@
  * before their effects. The thresholds are checked by `npm run bench -- control --only diagnosis`: failures made on
  * purpose, and healthy runs.
  */
-
 import { withCommas } from '../../commas.ts';
 import { flagFor } from '../../flag-names.ts';
 import { percent as percentOf } from '../../percent.ts';
