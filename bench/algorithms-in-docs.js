@@ -22,7 +22,7 @@ export const pictures = {
   a2c: { of: { a2c: 'A2C' }, ...cartPole },
   trpo: { of: { trpo: 'TRPO' }, ...cartPole },
   sac: { of: { sac: 'SAC' }, ...pendulum },
-  pebble: { of: { pebble: 'PEBBLE', sac: 'SAC on the true reward' }, ...pendulum },
+  pebble: { of: { pebble: 'PEBBLE', sac: 'SAC' }, ...pendulum },
   preferences: { of: { preferences: 'preferences' }, ...cartPole },
   'ppo-language': { of: { 'ppo-language': 'PPO' }, ...REWARD },
   grpo: { of: { grpo: 'GRPO' }, ...REWARD },
