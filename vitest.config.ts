@@ -1,13 +1,16 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import LongestFirst from './test/support/longest.ts';
 
-// what tests and the programs that they start leave behind goes with the run
-const temporary = mkdtempSync(join(tmpdir(), 'heed-tests-'));
-process.env.TMPDIR = temporary;
-process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+// what tests and the programs that they start leave behind goes with the run; Vitest reads this file for each project
+if (!tmpdir().includes('heed-tests-')) {
+  const temporary = mkdtempSync(join(tmpdir(), 'heed-tests-'));
+  chmodSync(temporary, 0o755); // PostgreSQL runs as another user
+  process.env.TMPDIR = temporary;
+  process.once('exit', () => rmSync(temporary, { recursive: true, force: true, maxRetries: 3 }));
+}
 
 export default defineConfig({
   test: {
