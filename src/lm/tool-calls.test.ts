@@ -135,6 +135,20 @@ it.each<[string, string[]]>([
   expect(read(text, true)).toEqual(found);
 });
 
+it.each([
+  ['brackets', `[add(a=${'['.repeat(50_000)}`],
+  ['blanks in a key', block(`look<arg_key>${' '.repeat(50_000)}`)],
+  ['lines', `[${'\n'.repeat(50_000)}`],
+  ['parameters', block(`<function=look>${'<parameter=a>'.repeat(5_000)}`)],
+])('is done at once with a text of many %s', (_, text) => {
+  expect(read(text).slice(1)).toEqual(text.includes('parameter') ? ['look {"a":""}'] : []);
+});
+
+it('reads names that objects have by themselves as names', () => {
+  expect(read('[add(a=constructor)]')).toEqual(['[add(a=constructor)]']);
+  expect(read('[add(__proto__={"b": 1}, toString=2)]')).toEqual(['', 'add {"__proto__":{"b":1},"toString":2}']);
+});
+
 it('reads a call that was cut, with as much of its arguments as there is', () => {
   expect(read('{"name": "add", "arguments": {"a": 1', true)).toEqual(['', 'add {"a": 1']);
   expect(read('{"name": "ad', true)).toEqual(['{"name": "ad']);

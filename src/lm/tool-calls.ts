@@ -76,9 +76,9 @@ function regionsOf(text: string): { from: number; to: number; content: string }[
 
 /**
  * The calls in a text, and the text without them: those between marks, and a text that is calls as a whole, after one of
- * `PREFIXES` or alone, however a family of models writes them (tool-calls/syntax.ts). Thoughts before `</think>` are text. What
- * cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind its
- * name: its arguments are then no whole JSON.
+ * `PREFIXES` or alone, however a family of models writes them (tool-calls/syntax.ts). Thoughts before `</think>` are text.
+ * What cannot be read as calls of these tools stays text. Where the text `isCut`, its last call may end anywhere behind
+ * its name: its arguments are then no whole JSON.
  */
 export function parseCalls(text: string, tools: Tools, isCut = false): { text: string; calls: ToolCall[] } {
   const begin = thoughtsEnd(text);

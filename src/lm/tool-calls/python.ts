@@ -22,10 +22,14 @@ class Unreadable extends Error {
 const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '0': '\0', '\n': '' };
 const NAMES: Record<string, unknown> = { True: true, False: false, None: null, true: true, false: false, null: null };
 
+/** Brackets within brackets: a model that repeats itself must not fill the stack. */
+const DEEPEST = 100;
+
 /** Reads a text from its beginning. */
 class Reader {
   readonly #text: string;
   #at = 0;
+  #depth = 0;
 
   constructor(text: string) {
     this.#text = text;
@@ -62,12 +66,14 @@ class Reader {
 
   /** Reads members up to the closing bracket. */
   list(close: string, member: () => void): void {
+    if (++this.#depth > DEEPEST) throw new Unreadable(false);
     while (!this.passes(close)) {
       member();
       if (this.passes(',')) continue;
       this.expect(close);
-      return;
+      break;
     }
+    this.#depth -= 1;
   }
 
   value(): unknown {
@@ -91,7 +97,7 @@ class Reader {
     const number = this.match(/-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.])/y);
     if (number) return parseExact(number);
     const name = this.match(/\w+/y) ?? this.fail();
-    return name in NAMES ? NAMES[name] : this.fail();
+    return Object.hasOwn(NAMES, name) ? NAMES[name] : this.fail();
   }
 
   #string(quote: string): string {
@@ -115,7 +121,7 @@ class Reader {
 
   call(calls: PythonCall[]): void {
     this.ends();
-    const call: PythonCall = { name: this.match(/[\w.-]+/y) ?? this.fail(), values: {}, whole: false };
+    const call: PythonCall = { name: this.match(/[\w.-]+/y) ?? this.fail(), values: Object.create(null), whole: false };
     this.expect('(');
     calls.push(call);
     this.list(')', () => {

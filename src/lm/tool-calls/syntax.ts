@@ -92,13 +92,14 @@ function readTagged(text: string, { tools, isCut }: TextInfo): WrittenCall[] | u
   });
 }
 
-const KEY = /<arg_key>\s*([^<]+?)\s*(?:<\/arg_key>\s*)+<arg_value>([\s\S]*?)<\/arg_value>/g;
+const KEY = /<arg_key>([^<]+)(?:<\/arg_key>\s*)+<arg_value>([\s\S]*?)<\/arg_value>/g;
 
 /** `name<arg_key>key</arg_key><arg_value>value</arg_value>` (GLM). */
 function readKeys(text: string, { tools, isCut, isMarked }: TextInfo): WrittenCall[] | undefined {
   const [, name, rest = ''] = /^\s*([\w.-]+)\s*(<arg_key>[\s\S]*)?$/.exec(text) ?? [];
   if (name === undefined || (!isMarked && rest === '')) return undefined;
-  const pairs = [...rest.matchAll(KEY)].map(([, key, value]) => [key, value] as const);
+  const pairs = [...rest.matchAll(KEY)].map(([, key, value]) => [key.trim(), value] as const);
+  if (!isCut && pairs.length !== rest.split('<arg_key>').length - 1) return undefined;
   const cut = isCut && !rest.trimEnd().endsWith('</arg_value>');
   return [{ name, arguments: written(valuesOf(name, pairs, tools), cut) }];
 }
