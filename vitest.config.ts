@@ -24,7 +24,7 @@ export default defineConfig({
     server: { deps: { external: [/heed-compiled-/] } }, // run what was compiled as Node does
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/support/counts.ts'],
-    tags: [{ name: 'proof', description: 'trains to a result, or repeats what another test proves of a mechanism' }],
+    tags: [{ name: 'proof', description: 'trains to a result, or repeats what is proven of a shared mechanism' }],
     projects: [
       { extends: true, test: { name: 'unit', include: ['src/**/*.test.ts'] } },
       {

@@ -281,7 +281,7 @@ describe('in a browser', async () => {
   });
 
   const writer = (page: Page) => page.locator('heed-writer');
-  /** Starts the demo that writes, once it is there. Returns requests for its models, before and after. */
+  /** Starts the demo that writes, and waits for its first question. Its models are fetched then, and not before. */
   async function startWriter(page: Page): Promise<void> {
     const models: string[] = [];
     page.on('request', (request) => request.url().includes('.safetensors') && models.push(request.url()));

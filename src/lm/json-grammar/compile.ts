@@ -4,6 +4,7 @@ import { FORMATS } from './formats.ts';
 import { mergeSchemas, restrictions, type Schema } from './merge.ts';
 import { boundedNumber, type NumberBounds } from './numbers.ts';
 import { PatternLimit, termOfPattern } from './pattern.ts';
+import { atPointer } from './pointer.ts';
 import { choice, literal, measure, type Reference, type Rule, ruleOf, type Then, texts } from './rules.ts';
 import { stringOf } from './strings.ts';
 import { createTerms, type Term } from './terms.ts';
@@ -132,14 +133,11 @@ class SchemaReader {
 
   #targetOf(reference: string, at: string): unknown {
     const [start, ...path] = reference.split('/');
-    const keys = path.map((part) => decoded(part).replaceAll('~1', '/').replaceAll('~0', '~'));
-    const step = (from: unknown, key: string) =>
-      typeof from === 'object' && from !== null && Object.hasOwn(from, key) ? (from as Schema)[key] : undefined;
     const isHere =
       start === '#' ||
       (start === '' && isObject(this.#root) && reference === '') ||
       start === (this.#root as Schema).$id;
-    const target = isHere ? keys.reduce<unknown>(step, this.#root) : anchored(this.#root, reference);
+    const target = isHere ? atPointer(this.#root, path) : anchored(this.#root, reference);
     return target ?? refuse(at, `has the $ref "${reference}", which leads nowhere. Put its target into "$defs"`);
   }
 
@@ -409,14 +407,6 @@ class SchemaReader {
     if (types.length === 0) return 'type' in rest ? this.#never(at, 'allows no type') : anyValue();
     const rules = types.map((type) => this.#typed(type, rest, at)).filter((rule) => rule !== undefined);
     return rules.length > 0 ? choice(...rules) : undefined;
-  }
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
   }
 }
 

@@ -1,4 +1,5 @@
 /** Literals of Python, as models write them in calls of tools: `[look(city='Paris', days=2, tags=["a"], now=True)]`. */
+import { DEEPEST } from '../../depth.ts';
 import { parseExact } from '../../exact-number.ts';
 
 /** A call with its arguments by name. */
@@ -21,9 +22,6 @@ class Unreadable extends Error {
 
 const ESCAPES: Record<string, string> = { n: '\n', t: '\t', r: '\r', b: '\b', f: '\f', '0': '\0', '\n': '' };
 const NAMES: Record<string, unknown> = { True: true, False: false, None: null, true: true, false: false, null: null };
-
-/** Brackets within brackets: a model that repeats itself must not fill the stack. */
-const DEEPEST = 100;
 
 /** Reads a text from its beginning. */
 class Reader {

@@ -4,6 +4,7 @@
  */
 import { parseExact, stringifyExact } from '../../exact-number.ts';
 import { parsedJson } from '../../parsed-json.ts';
+import { atPointer } from '../json-grammar/pointer.ts';
 import { pythonCalls, pythonValue } from './python.ts';
 
 /** A call as it was written: its arguments are JSON, which has no end where the text was cut. */
@@ -167,7 +168,7 @@ function typesOf(schema: unknown, root: unknown, depth = 0): Set<string> {
   if (typeof schema !== 'object' || schema === null || depth > 8) return new Set();
   const { type, anyOf, oneOf, allOf, enum: among, const: only, $ref: ref } = schema as Record<string, unknown>;
   const inner = [anyOf, oneOf, allOf].flatMap((all) => (Array.isArray(all) ? all : []));
-  if (typeof ref === 'string' && ref.startsWith('#/')) inner.push(targetOf(ref, root));
+  if (typeof ref === 'string' && ref.startsWith('#/')) inner.push(atPointer(root, ref.split('/').slice(1)));
   const given = [...(Array.isArray(among) ? among : []), ...(only === undefined ? [] : [only])];
   return new Set([
     ...[type ?? []].flat().map(String),
@@ -175,9 +176,3 @@ function typesOf(schema: unknown, root: unknown, depth = 0): Set<string> {
     ...inner.flatMap((one) => [...typesOf(one, root, depth + 1)]),
   ]);
 }
-
-const targetOf = (ref: string, root: unknown): unknown =>
-  ref
-    .slice(2)
-    .split('/')
-    .reduce<unknown>((at, key) => (at as Record<string, unknown> | undefined)?.[key.replaceAll('~1', '/')], root);
