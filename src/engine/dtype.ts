@@ -25,3 +25,6 @@ export function misfit(dtype: DType, numbers: ArrayLike<number | bigint>): numbe
   }
   return undefined;
 }
+
+/** Bits of a quantized number. */
+export type Bits = 4 | 8;

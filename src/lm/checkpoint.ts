@@ -5,6 +5,7 @@
  */
 
 import { z } from 'zod';
+import type { Bits } from '../engine/dtype.ts';
 import { openSafetensors, type SafetensorsFile, safetensorsHeader } from '../engine/safetensors.ts';
 import { HeedError } from '../error.ts';
 import { readJsonFile } from '../files.ts';
@@ -17,6 +18,7 @@ import {
   withoutHead,
 } from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
+import { createParameterSink, withBlocksOf } from '../nn/parameter-sink.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { atOnce, basename, existsSync, join } from '../node.ts';
 import { layoutOf, readArchitecture, readConfig } from './config.ts';
@@ -95,12 +97,13 @@ export function loadCheckpoint(folder: string, onNotice?: (text: string) => void
   return atOnce(loadCheckpointInParts(folder, onNotice));
 }
 
-/** The same in parts. */
+/** The same in parts. With `baseBits`, the linear layers' weights are rounded into blocks as they are read. */
 export function* loadCheckpointInParts(
   folder: string,
   onNotice: (text: string) => void = () => {},
+  baseBits?: Bits,
 ): Generator<void, Checkpoint> {
-  if (isGguf(folder)) return yield* loadGguf(folder);
+  if (isGguf(folder)) return yield* loadGguf(folder, baseBits);
   const { raw: written, architecture, family, classifier } = readShape(folder);
   const files = openWeights(folder);
   yield;
@@ -110,24 +113,27 @@ export function* loadCheckpointInParts(
     hasOwnHead: (config: DecoderConfig) => hasOwnHead(config, layoutOf(family), files),
   };
   const source = `"${join(folder, CONFIG)}"`;
-  const { raw, config } = correctedConfig(written, weights, { source, classifier, onNotice });
+  const { raw, config: stored } = correctedConfig(written, weights, { source, classifier, onNotice });
+  const config = { ...stored, ...(baseBits && { baseBits }) };
   const specs = decoderParameters(config);
   if (classifier) specs.push(scoreSpec(config, files.get(SCORE)?.tensors.get(SCORE)?.shape[0] ?? 1));
   const layout = layoutOf(family);
   const found = findTensors(folder, layout, storedTensors(layout, specs, config.heads), files);
   checkUnused(folder, layout, found, files, onNotice);
   yield;
-  const parameters = createArena(specs);
+  const sink = createParameterSink(config, specs);
+  const { parameters } = sink;
   yield;
   try {
     for (const { tensor, file, name } of found) {
-      const into = tensor.parameters.map((parameter) => parameters.values[parameter].data);
+      const into = tensor.parameters.map(sink.room);
       if (isPlain(tensor)) yield* readFloatsInParts(file, name, into[0]);
       else {
         const stored = new Float32Array(sizeOf(tensor.shape));
         yield* readFloatsInParts(file, name, stored);
         unpack(tensor, stored, into);
       }
+      for (const parameter of tensor.parameters) yield* sink.keep(parameter);
     }
   } catch (error) {
     parameters[Symbol.dispose]();
@@ -167,6 +173,12 @@ export interface SaveOptions {
   maxShardBytes?: number;
 }
 
+/** What is written of a model. */
+export type Saved = Pick<Checkpoint, 'config'> & {
+  raw?: Record<string, unknown>;
+  parameters: Pick<Arena, 'specs' | 'values'>;
+};
+
 /**
  * Writes a model's `config.json` and weights, replacing those in the folder; other files stay. If the process is
  * killed, the folder has the old model, the new one, or no config.json. Parameters with "score.weight" make a
@@ -177,7 +189,7 @@ export interface SaveOptions {
  */
 export function saveCheckpoint(
   folder: string,
-  { config, raw, parameters }: Pick<Checkpoint, 'config' | 'parameters'> & { raw?: Record<string, unknown> },
+  { config, raw, parameters }: Saved,
   { dtype = 'F32', maxShardBytes = LARGEST_SHARD }: SaveOptions = {},
 ): string[] {
   const labels = parameters.values[SCORE]?.shape[0];
@@ -207,7 +219,7 @@ export function saveCheckpoint(
   return [...names, ...(shards.length > 1 ? [INDEX] : []), CONFIG];
 }
 
-function checkParameters(specs: readonly ParameterSpec[], parameters: Arena): void {
+function checkParameters(specs: readonly ParameterSpec[], parameters: Saved['parameters']): void {
   const hint =
     'Make them with decoderParameters(config); a classifier has "score.weight" in place of "lm_head.weight".';
   for (const { name, shape } of specs) {
@@ -361,12 +373,13 @@ const BUFFER = /\.(rotary_emb\.inv_freq|(attn|attention)\.(masked_)?bias)$/;
  * A copy without the output layer, which a classifier does not need, and with the head if it has the right shape, else
  * one of zeros.
  */
-export function classifierParameters({ specs, values }: Arena, head: ParameterSpec): Arena {
+export function classifierParameters(from: Arena, head: ParameterSpec): Arena {
+  const { specs, values } = from;
   const copy = createArena([...specs.filter(({ name }) => ![SCORE, HEAD, HEAD_BIAS].includes(name)), head]);
   for (const { name, shape } of copy.specs) {
     if (values[name]?.shape.join() === shape.join()) copy.values[name].data.set(values[name].data);
   }
-  return copy;
+  return withBlocksOf(from, copy);
 }
 
 /** The head of a classifier with this many labels. */
@@ -379,7 +392,7 @@ export const scoreSpec = ({ hiddenSize, initialDeviation }: DecoderConfig, label
 function* shardBytes(
   path: string,
   shard: readonly StoredTensor[],
-  { values }: Arena,
+  { values }: Pick<Arena, 'values'>,
   dtype: FloatDtype,
 ): Generator<Uint8Array> {
   const entries = Object.fromEntries(shard.map(({ name, shape }) => [name, { dtype, shape }]));

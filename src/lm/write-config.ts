@@ -80,7 +80,7 @@ function describedFamily(config: DecoderConfig, raw: Raw, classifier: boolean): 
   if (raw.model_type === undefined && raw.architectures === undefined) return undefined;
   const { family } = readArchitecture(raw, 'config.json');
   const read = readConfig({ ...raw, architectures: [architectureName(family, classifier)] }, 'config.json');
-  const { precision: _, ...stored } = config; // how it computes is no part of a checkpoint
+  const { precision: _, baseBits: __, ...stored } = config; // how it computes is no part of a checkpoint
   return isDeepStrictEqual(read, classifier ? withoutHead(stored) : stored) ? family : undefined;
 }
 

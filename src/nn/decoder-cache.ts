@@ -5,6 +5,7 @@
  * nothing reads the padding, and later tokens overwrite it.
  */
 import { Disposables } from '../disposables.ts';
+import type { Bits } from '../engine/dtype.ts';
 import { input, type Tensor } from '../engine/graph.ts';
 import { flattenTokens } from '../engine/ops/attention.ts';
 import { add, sub } from '../engine/ops/elementwise.ts';
@@ -20,6 +21,7 @@ import { valueAddress } from '../engine/value-address.ts';
 import { HeedError } from '../error.ts';
 import { type AttentionState, CAPACITIES } from './bf16-attention.ts';
 import { type Bf16Layers, createBf16Layers, type PackedWeights } from './bf16-decoder.ts';
+import { blockProduct, quantize, quantizedProduct } from './blocks.ts';
 import { cachedAttention, pastName, presentName, rotationsOf, storesOf } from './cached-attention.ts';
 import { cappedLogits, decoder, headBiasOf, headOf, type Linear, logitsOf } from './decoder.ts';
 import { type DecoderConfig, headName, linearLookup } from './decoder-config.ts';
@@ -27,7 +29,8 @@ import type { CachedDecoderOptions } from './decoder-options.ts';
 import { type CachedStep, createDividedStep, createPart, createStep } from './decoder-step.ts';
 import { type DecoderThreads, LEAST_ROWS, startDecoderThreads } from './decoder-threads.ts';
 import { loraLinear } from './lora.ts';
-import { type Bits, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
+import { blocksIn } from './parameter-sink.ts';
+import { quantizedLinear } from './quantize.ts';
 import { rotaryTables } from './rotary-tables.ts';
 
 /** A compiled decoder. */
@@ -103,7 +106,7 @@ export function createCachedDecoder(
         division: () => division,
       }),
     async prepare(rows) {
-      if (rows < runtime().threads * LEAST_ROWS) return;
+      if (config.baseBits || rows < runtime().threads * LEAST_ROWS) return;
       preparing ??= divide();
       division = await preparing;
     },
@@ -145,6 +148,10 @@ export function traceCachedDecoder(
   packed?: PackedWeights,
 ): TracedDecoder {
   const { bits, frozen, precision, adapters, ...compileOptions } = options;
+  const { baseBits } = config;
+  if (baseBits && (bits || precision === 'bf16')) {
+    throw new HeedError(`the weights are in ${baseBits} bits already`, { hint: 'leave out bits and precision' });
+  }
   const bf16 = precision === 'bf16' ? bf16LayersOf(config, weights, options, packed) : undefined;
   const base = bf16?.linear ?? (bits ? quantizedLinear(config, weights, bits) : flatLinear(config));
   const map = adapters ? loraLinear(config, adapters, base) : base;
@@ -163,7 +170,7 @@ export function traceCachedDecoder(
       const logSumExp = sub(slice(logits, 1, 0, 1), slice(logSoftmax(logits), 1, 0, 1));
       return { logits, logSumExp, ...present };
     },
-    { ...compileOptions, fixed: frozen ? weights : undefined },
+    { ...compileOptions, fixed: frozen ? weights : blocksIn(config, weights) },
   );
   bf16?.refresh();
   return {
@@ -237,9 +244,13 @@ function outputLayer(
 /** The decoder's own weights, by products of [rows, time, in] without a reshape. */
 function flatLinear(config: DecoderConfig): Linear {
   const lookUp = linearLookup(config);
+  const { baseBits } = config;
   return (x, name) => {
     const { shape, bias } = lookUp(name);
-    const y = matmul(x, input(x.graph, `${name}.weight`, shape), { transposeB: true });
+    const weight = `${name}.weight`;
+    const y = baseBits
+      ? blockProduct(x, weight, { shape, bits: baseBits }, true)
+      : matmul(x, input(x.graph, weight, shape), { transposeB: true });
     return bias ? add(y, input(x.graph, `${name}.bias`, [shape[0]])) : y;
   };
 }

@@ -1,5 +1,5 @@
 /** Architecture of a decoder, in one form for all families, and its parameters. */
-import type { Precision } from '../engine/dtype.ts';
+import type { Bits, Precision } from '../engine/dtype.ts';
 import { normal, ones, zeros } from './initialize.ts';
 import type { ParameterSpec } from './parameters.ts';
 
@@ -98,6 +98,11 @@ export interface DecoderConfig {
   initialDeviation: number;
   /** What its matrix products compute with; float32 by default. No part of a checkpoint (see `withPrecision`). */
   precision?: Precision;
+  /**
+   * The linear layers' weights are frozen, in blocks of this many bits (see `createParameterSink`). No part of a
+   * checkpoint.
+   */
+  baseBits?: Bits;
 }
 
 /**

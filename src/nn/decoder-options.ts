@@ -1,7 +1,6 @@
-import type { Precision } from '../engine/dtype.ts';
+import type { Bits, Precision } from '../engine/dtype.ts';
 import type { CompileOptions } from '../engine/program.ts';
 import type { LoraOptions } from './lora.ts';
-import type { Bits } from './quantize.ts';
 
 /** How a decoder is compiled. */
 export interface CachedDecoderOptions extends Pick<CompileOptions, 'profile' | 'singleThread'> {

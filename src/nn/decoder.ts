@@ -35,6 +35,7 @@ import { linear, matmul } from '../engine/ops/matmul.ts';
 import { layerNorm, rmsNorm, softmax } from '../engine/ops/normalize.ts';
 import { sum, topValues } from '../engine/ops/reduce.ts';
 import { range, reshape, slice, split, unsqueeze } from '../engine/ops/shape.ts';
+import { blockProduct } from './blocks.ts';
 import {
   type DecoderConfig,
   EMBEDDING,
@@ -263,10 +264,14 @@ export type LogitScaling = Pick<DecoderConfig, 'logitScale' | 'logitSoftCap'>;
 /** The decoder's own weights. */
 export function weightedLinear(config: DecoderConfig): Linear {
   const lookUp = linearLookup(config);
+  const { baseBits } = config;
   return (x, name) => {
-    const { shape, bias } = lookUp(name);
-    const weight = input(x.graph, `${name}.weight`, shape);
-    return linear(x, weight, bias ? input(x.graph, `${name}.bias`, [shape[0]]) : undefined);
+    const { shape, bias: hasBias } = lookUp(name);
+    const weight = `${name}.weight`;
+    const bias = hasBias ? input(x.graph, `${name}.bias`, [shape[0]]) : undefined;
+    if (!baseBits) return linear(x, input(x.graph, weight, shape), bias);
+    const y = blockProduct(x, weight, { shape, bits: baseBits });
+    return bias ? add(y, bias) : y;
   };
 }
 

@@ -73,7 +73,7 @@ export {
   policyLoss,
   valueLoss,
 } from './ppo-loss.ts';
-export { type Bits, type QuantizedWeight, quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
+export { quantizedLinear } from './quantize.ts';
 export { type RotaryTables, rotaryTables } from './rotary-tables.ts';
 export { learningRate, type Schedule, type ScheduleOptions, type SchedulePoint, schedules } from './schedule.ts';
 export {

@@ -24,6 +24,7 @@ import {
   layerName,
 } from './decoder-config.ts';
 import { type Initialize, normal, zeros } from './initialize.ts';
+import { allSpecs, floatsOf } from './parameter-sink.ts';
 import { type Arena, createParameters, type ParameterSpec } from './parameters.ts';
 
 /** Options of LoRA adapters. */
@@ -300,23 +301,53 @@ export function loraLinear(config: DecoderConfig, options: LoraOptions, base: Li
  *
  * @throws HeedError where an adapter is of another model.
  */
-export function mergeLora(parameters: Pick<Arena, 'values'>, adapters: Arena, options: LoraOptions): void {
-  for (const { name, shape } of adapters.specs) {
-    const module = /^(.+)\.lora_(embedding_A|A\.weight)$/.exec(name)?.[1];
-    if (module) {
-      const { a, b, magnitude } = loraNames(module);
-      const [aData, bData] = [a, b].map((name) => adapters.values[name].data as Float32Array);
-      const weight = parameters.values[`${module}.weight`].data as Float32Array;
-      const out = adapters.values[b].shape[0];
-      addProduct(weight, aData, bData, {
-        ...scaling(options, module, shape[0]),
-        transposed: a !== `${module}.lora_A.weight`,
-      });
-      if (options.dora) scaleRows(weight, out, adapters.values[magnitude].data as Float32Array);
-    } else if (parameters.values[name]) {
-      parameters.values[name].data.set(adapters.values[name].data as Float32Array);
-    }
+export function mergeLora(parameters: Pick<Arena, 'specs' | 'values'>, adapters: Arena, options: LoraOptions): void {
+  const foreign = adapters.specs
+    .map(({ name }) => adaptedModule(name))
+    .find((at) => at && !parameters.values[`${at}.weight`]);
+  if (foreign !== undefined) {
+    throw new HeedError(`the model has no "${foreign}", which the adapters change`, {
+      hint: 'merge them into the model that they were trained on',
+    });
   }
+  for (const { name } of parameters.specs) mergeInto(name, parameters.values[name].data, adapters, options);
+}
+
+/** The module that a matrix A adapts; undefined for other parameters. */
+const adaptedModule = (name: string) => /^(.+)\.lora_(embedding_A|A\.weight)$/.exec(name)?.[1];
+
+/** Merges adapters into the numbers of one parameter. */
+function mergeInto(parameter: string, data: Float32Array, { values }: Arena, options: LoraOptions): void {
+  if (values[parameter]) data.set(values[parameter].data);
+  const module = moduleOf(parameter);
+  const { a, b, magnitude } = loraNames(module);
+  if (parameter !== `${module}.weight` || !values[a]) return;
+  const { shape } = values[a];
+  addProduct(data, values[a].data, values[b].data, {
+    ...scaling(options, module, shape[0]),
+    transposed: a !== `${module}.lora_A.weight`,
+  });
+  if (options.dora) scaleRows(data, values[b].shape[0], values[magnitude].data);
+}
+
+/**
+ * A model's parameters in float32 with adapters merged in, each computed whenever it is read: they take the memory of
+ * one at a time. There is nothing to dispose of.
+ */
+export function mergedParameters(base: Arena, adapters: Arena, options: LoraOptions): Pick<Arena, 'specs' | 'values'> {
+  const specs = allSpecs(base);
+  const merged = ({ name, shape }: ParameterSpec) => ({
+    shape,
+    get data() {
+      const floats = floatsOf(base, name);
+      const { a } = loraNames(moduleOf(name));
+      if (!adapters.values[name] && !adapters.values[a]) return floats;
+      const data = base.values[name] ? floats.slice() : floats; // others are a copy already
+      mergeInto(name, data, adapters, options);
+      return data;
+    },
+  });
+  return { specs, values: Object.fromEntries(specs.map((spec) => [spec.name, merged(spec) as Value<'float32'>])) };
 }
 
 /** weight += scale · B·A, where the weight is [out, in], or [in, out] if it is transposed. */

@@ -1,6 +1,7 @@
 /** Parameters: named tensors, one after another in one flat array, so that an optimizer updates them in one sweep. */
 
 import { keptAtOnce } from '../disposables.ts';
+import type { Bits } from '../engine/dtype.ts';
 import { newest } from '../engine/runtime/newest.ts';
 import { openSafetensors, type SafetensorsTensor, writeSafetensors } from '../engine/safetensors.ts';
 import { allocate, Value } from '../engine/value.ts';
@@ -31,6 +32,11 @@ export interface Arena {
   readonly ranges: readonly { start: number; end: number }[];
   /** Each tensor by name, as a view of `flat`. */
   readonly values: Readonly<Record<string, Value<'float32'>>>;
+  /**
+   * Frozen weights in blocks, which are not part of `flat`: `values` has their numbers and scales (see `blockNames`).
+   * Absent where all parameters are float32.
+   */
+  readonly blocks?: { readonly bits: Bits; readonly specs: readonly ParameterSpec[] };
   /** Frees what it holds; it cannot be used afterwards. */
   [Symbol.dispose](): void;
 }

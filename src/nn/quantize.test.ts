@@ -1,12 +1,13 @@
 import { expect, it } from 'vitest';
 import { numbers } from '../../test/support/gradients.ts';
 import { llama } from '../../test/support/llama.ts';
-import { add, gradients, input, mul, sum, type Tensor, trace } from '../engine/index.ts';
+import { add, gradients, input, linear, mul, sum, type Tensor, trace } from '../engine/index.ts';
 import { random } from '../random.ts';
+import { blockNames, blockProduct, blockShapes, dequantize, quantize, quantizedProduct } from './blocks.ts';
 import type { Linear } from './decoder.ts';
 import { type DecoderConfig, decoderParameters, layerLinears, layerName, linearLookup } from './decoder-config.ts';
 import { createParameters } from './parameters.ts';
-import { quantize, quantizedLinear, quantizedProduct } from './quantize.ts';
+import { quantizedLinear } from './quantize.ts';
 
 const [rows, inner, out] = [5, 76, 24]; // the last block of a row is short
 const weight = Float32Array.from(numbers([out, inner], { seed: 1 }).data);
@@ -52,6 +53,34 @@ it.each([8, 4] as const)(
         expect(Math.abs(got.dx[r * inner + i] - dx)).toBeLessThan(1e-5);
       }
     }
+    program[Symbol.dispose]();
+  },
+);
+
+it.each([8, 4] as const)(
+  'a product by weights in %i bits that the graph reads is exactly that of the rounded',
+  (bits) => {
+    const quantized = quantize(weight, [out, inner], bits);
+    const names = blockNames('w');
+    const program = trace((g) => {
+      const xs = input(g, 'x', ['rows', inner]);
+      const y = blockProduct(xs, 'w', quantized);
+      const plain = linear(xs, input(g, 'rounded', [out, inner]));
+      const dys = input(g, 'dy', ['rows', out]);
+      const [dx, plainDx] = [y, plain].map((product) => gradients(sum(mul(product, dys)), [xs])[0]);
+      return { y, plain, dx, plainDx };
+    });
+    const got = program.run({
+      x,
+      dy,
+      rounded: dequantize(quantized),
+      [names.numbers]: quantized.data,
+      [names.scales]: quantized.scales,
+    }) as Record<'y' | 'plain' | 'dx' | 'plainDx', Float32Array>;
+    expect(dequantize(quantized)).toEqual(restored(bits));
+    for (const [i, y] of got.plain.entries()) expect(Math.abs(got.y[i] - y)).toBeLessThan(1e-6);
+    for (const [i, dx] of got.plainDx.entries()) expect(Math.abs(got.dx[i] - dx)).toBeLessThan(1e-6);
+    expect(blockShapes([out, inner], bits).scales).toEqual([out, 3]);
     program[Symbol.dispose]();
   },
 );

@@ -151,7 +151,7 @@ async function openLocalTeacher(
   live: Live,
   scope: Disposables,
 ): Promise<Teacher> {
-  const teacher = await openModel('teacher', options.teacher, live, scope, student.config.precision);
+  const teacher = await openModel('teacher', options.teacher, live, scope, { precision: student.config.precision });
   if (teacher === student) {
     throw new HeedError('The teacher and the student are one model, but the teacher must not change.', {
       hint: 'Load the model twice.',

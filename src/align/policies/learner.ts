@@ -384,9 +384,7 @@ export function createPolicyLearner<O extends PolicyTrainingOptions>(parts: Poli
      * @throws HeedError if the model is at a service.
      */
     finish(): Model {
-      const { model, merge } = localPolicy(policy, 'The trained model');
-      merge();
-      return scope.release(model);
+      return scope.release(localPolicy(policy, 'The trained model').merge());
     },
     /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: scope[Symbol.dispose],

@@ -348,9 +348,9 @@ function createDrawing(policy: LanguagePolicy, options: RolloutOptions) {
       : single!.draw(all, seed, signal));
     const completions = drawn.map(({ completion }) => completion);
     const compared = await compare(completions);
-    // those of the generator are of the very draws; they are at temperature 1. In bfloat16 they differ by rounding from
-    // those that the trainer computes, which a ratio of both would take for learning.
-    const isExact = temperature === 1 && config.precision !== 'bf16';
+    // those of the generator are of the very draws; they are at temperature 1. In bfloat16, and by weights in few bits, they
+    // differ by rounding from those that the trainer computes, which a ratio of both would take for learning.
+    const isExact = temperature === 1 && config.precision !== 'bf16' && !config.baseBits;
     return { completions, ...compared, ...(isExact && { logProbs: drawn.map(({ logProbs }) => logProbs) }) };
   };
   return {

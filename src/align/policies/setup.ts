@@ -171,7 +171,7 @@ async function openLocalPolicy(
   scope: Disposables,
 ): Promise<LanguagePolicy> {
   const { precision } = model.config;
-  const reference = name === undefined ? undefined : await openModel('reference', name, live, scope, precision);
+  const reference = name === undefined ? undefined : await openModel('reference', name, live, scope, { precision });
   return createLanguagePolicy(model, { lora, reference, seed });
 }
 

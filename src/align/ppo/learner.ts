@@ -89,6 +89,14 @@ function kindOf({ critic, lora, score }: LanguagePpoOptions): (typeof criticKind
       hint: 'Set --lora.rank too, or use another --critic.kind.',
     });
   }
+  if (kind === 'own' && model === undefined && lora.baseBits) {
+    throw new HeedError(
+      `A critic of its own trains all its weights, which --lora.base-bits ${lora.baseBits} freezes.`,
+      {
+        hint: 'Set --critic.kind adapters or shared, or name a --critic.model.',
+      },
+    );
+  }
   if (kind !== 'own' && model !== undefined) {
     throw new HeedError(`A critic of kind ${kind} starts as the policy, not as "${model}".`, {
       hint: 'Leave out --critic.model, or set --critic.kind own.',
@@ -116,7 +124,7 @@ async function criticModel(
 ): Promise<Model | undefined> {
   const { precision } = policy.config;
   if (options.critic.model !== undefined)
-    return openModel('critic.model', options.critic.model, live, scope, precision);
+    return openModel('critic.model', options.critic.model, live, scope, { precision });
   const scoring = await rewardModel(options.reward, live, scope);
   return scoring && firstOtherToken(policy, scoring) === undefined ? scoring : undefined;
 }

@@ -315,8 +315,7 @@ export async function createPreferenceLearner<O extends PreferenceOptions>(parts
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {
-      policy.merge();
-      return scope.release(policy.model);
+      return scope.release(policy.merge());
     },
     /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: scope[Symbol.dispose],
@@ -366,14 +365,13 @@ export function lengthFactor({ sides }: Items): number {
 function itemsThatFit<O extends PreferenceOptions>({ policy, options, data }: PreferenceLearnerParts<O>): number {
   const { train } = data;
   const { model, reference } = policy;
-  const isAdapted = options.lora.rank > 0;
   const { tokens } = fitMemory(options, {
     config: model.config,
     parameters: model.parameters,
     trained: policy.parameters,
     rank: options.lora.rank,
-    // the reference, unless it is the base of the adapters; and while adapters are saved, a merged copy
-    copies: Number(reference.weights !== model.parameters.values) + Number(isAdapted),
+    // the reference, unless it is the base of the adapters
+    copies: Number(reference.weights !== model.parameters.values),
     time: most(train.sides.flatMap(({ lengths }) => [...lengths])),
     least: train.sides.length,
     logits: 1,

@@ -62,7 +62,7 @@ export async function createPreferences<O extends PreferenceOptions>(
     const reference =
       options.reference === undefined
         ? undefined
-        : await openModel('reference', options.reference, live, scope, model.config.precision);
+        : await openModel('reference', options.reference, live, scope, { precision: model.config.precision });
     await breathe(); // before what is compiled
     return createPreferenceLearner({
       policy: scope.use(createLanguagePolicy(model, { lora: options.lora, reference, seed: options.seed })),

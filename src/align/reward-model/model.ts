@@ -20,6 +20,7 @@ import {
   loadModel,
   type Model,
   type ModelData,
+  type SavedModel,
   saveModel,
 } from '../../lm/model.ts';
 import { createPackedScorer, scoresOf } from '../../lm/packed-program.ts';
@@ -155,7 +156,7 @@ export function createRewardModel(model: Model, seed: number): RewardModel {
 }
 
 /** @throws HeedError when a model is not a classifier with one label. */
-export function checkRewardModel({ parameters, folder }: Pick<Model, 'parameters' | 'folder'>): void {
+export function checkRewardModel({ parameters, folder }: Pick<SavedModel, 'parameters' | 'folder'>): void {
   const labels = parameters.values[SCORE]?.shape[0];
   if (labels === 1) return;
   const what = labels === undefined ? 'a language model' : `a classifier of ${labels} labels`;
@@ -238,7 +239,11 @@ export function finishRewardModel(
  *
  * @throws HeedError if it is no reward model, or the system refuses.
  */
-export function saveRewardModel(folder: string, model: RewardModel, options?: SaveOptions): void {
+export function saveRewardModel(
+  folder: string,
+  model: SavedModel & Pick<RewardModel, 'calibration'>,
+  options?: SaveOptions,
+): void {
   checkSaved('saveRewardModel', folder, 'model', model, 'parameters');
   checkRewardModel(model);
   // before config.json: a folder that has one is complete
@@ -251,7 +256,7 @@ export function saveRewardModel(folder: string, model: RewardModel, options?: Sa
  * A model with a padding token other than EOS in its config and its tokenizer. Transformers needs one for batches, and
  * scores a row on its last token that is not padding; if EOS were padding, it would score the token before.
  */
-function withPadding<M extends ModelData>(model: M): M {
+function withPadding<M extends Pick<ModelData, 'raw' | 'tokenizer'>>(model: M): M {
   const { tokenizer } = model;
   const { pad, eos, bos, specialTokens } = tokenizer;
   const candidates = [pad, tokenizer.idOf('<unk>'), bos, ...specialTokens.values(), 0, 1];

@@ -166,7 +166,7 @@ function create(options: RewardModelOptions, live: Live): Promise<RewardLearner>
         i === 0
           ? first
           : {
-              ...(await openModel('model', options.model, live, scope)),
+              ...(await openModel('model', options.model, live, scope, options.lora)),
               config: first.config,
               tokenizer: first.tokenizer,
             };
@@ -199,7 +199,6 @@ async function createMembers(
   batch: number,
   scope: Disposables,
 ) {
-  const isAdapted = options.lora.rank > 0;
   const most = Math.max(...lists.map((list) => rankings.lists[list].levels.length));
   const shape = {
     length: roomFor(rankings.completions.lengths.reduce((a, b) => Math.max(a, b), 0)),
@@ -215,8 +214,7 @@ async function createMembers(
       parameters: model.parameters,
       trained: parameters,
       rank: options.lora.rank,
-      // of the other members; and while adapters are saved, a merged copy
-      copies: begun.length - 1 + Number(isAdapted),
+      copies: begun.length - 1, // of the other members
       time: shape.length,
       least: 2,
       logits: 0,

@@ -3,15 +3,16 @@ import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { saveAdapter } from '../../lm/lora.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
-import { createLora, frozenBeside, loraLinear, mergeLora } from '../../nn/lora.ts';
+import { createLora, frozenBeside, loraLinear, mergedParameters } from '../../nn/lora.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { random } from '../../random.ts';
 import type { Weights } from '../training/policy.ts';
-import { copyOf, type LoraSettings, loraOptions } from '../training/trainable.ts';
+import { baseOf, checkTrainable, type LoraSettings, loraOptions } from '../training/trainable.ts';
 import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated, writeCalibration } from './model.ts';
 
 /** The trained part of a reward model, and how to save it. */
 export interface TrainedReward {
+  /** The model, as it computes: with `baseBits`, a copy of the one that was passed in. */
   model: RewardModel;
   /** The trained parameters. */
   parameters: Arena;
@@ -35,9 +36,10 @@ export interface TrainedReward {
 }
 
 /** Makes the trained part of a reward model: adapters and the head, or all weights if `lora.rank` is 0. */
-export function trainedReward(model: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
-  const { config, parameters } = model;
+export function trainedReward(given: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
   const options = loraOptions(lora);
+  const { model, merge, dispose } = baseOf(given, lora);
+  const { config, parameters } = model;
   if (!options) {
     return {
       model,
@@ -51,15 +53,12 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
       [Symbol.dispose]() {},
     };
   }
+  checkTrainable(options, parameters);
   const head = parameters.values[SCORE];
   const begin = (data: Float32Array) => data.set(head.data);
   const further = [{ name: SCORE, shape: head.shape, initialize: begin }];
   const adapters = createLora(config, options, parameters.values, random(seed, 'adapters'), further);
   const frozen = frozenBeside(adapters, parameters.values);
-  const mergeInto = (arena: Arena) => {
-    mergeLora(arena, adapters, options);
-    arena.values[SCORE].data.set(adapters.values[SCORE].data);
-  };
   return {
     model,
     parameters: adapters,
@@ -67,10 +66,10 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
     frozen,
     linear: loraLinear(config, options, weightedLinear(config)),
     save(folder, calibrated, saving) {
-      const merged = copyOf(parameters);
-      mergeInto(merged);
-      whileCalibrated({ ...model, parameters: merged }, calibrated, (whole) => saveRewardModel(folder, whole, saving));
-      merged[Symbol.dispose]();
+      const merged = mergedParameters(parameters, adapters, options); // reads the adapters' head, which is calibrated
+      whileCalibrated({ ...model, parameters: adapters }, calibrated, ({ calibration }) =>
+        saveRewardModel(folder, { ...model, calibration, parameters: merged }, saving),
+      );
     },
     saveAdapter(folder: string, calibrated: Calibrated) {
       const adapted = { ...model, parameters: adapters };
@@ -80,7 +79,10 @@ export function trainedReward(model: RewardModel, lora: LoraSettings, seed: numb
         saveAdapter(folder, { config, architecture, options, parameters: adapters, base });
       });
     },
-    merge: () => mergeInto(parameters),
-    [Symbol.dispose]: adapters[Symbol.dispose],
+    merge: () => merge(adapters, options),
+    [Symbol.dispose]() {
+      adapters[Symbol.dispose]();
+      dispose();
+    },
   };
 }

@@ -124,23 +124,23 @@ export type LanguageLearner<O extends LanguageTrainingOptions = LanguageTraining
 
 /** Makes the training loop of a language model from its parts, with a turn of the event loop after each that is compiled. */
 export async function createLanguageLearner<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>) {
-  const { model, options, rows, part, length, packing, steps, scope } = parts;
-  const trained = scope.use(trainedPart(model, parts.lora ?? {}, options.seed));
-  const { parameters } = trained;
+  const { options, rows, part, length, packing, steps, scope } = parts;
+  const trained = scope.use(trainedPart(parts.model, parts.lora ?? {}, options.seed));
+  const { model, parameters } = trained;
   const shape = { length, fitted: !packing, padding: model.tokenizer.pad ?? 0 };
   const fitting = fitMemory(options, {
     config: model.config,
     parameters: model.parameters,
     trained: parameters,
     rank: parts.lora?.rank ?? 0,
-    copies: Number((parts.lora?.rank ?? 0) > 0),
+    copies: 0,
     time: length,
     least: 1,
     logits: parts.logits ?? 1,
   });
   const atOnce = Math.min(part, fitting.rows);
   const objective = scope.use(
-    parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(parts, trained, shape, atOnce),
+    parts.objective?.(trained, shape, atOnce) ?? maximumLikelihood(options, trained, shape, atOnce),
   );
   await breathe();
   const { loss: likelihood, heldOut: evaluator } = objective;
@@ -195,8 +195,7 @@ export async function createLanguageLearner<O extends LanguageTrainingOptions>(p
     },
     /** The trained model, with adapters merged in. It is no longer disposed of with the learner. */
     finish(): Model {
-      trained.merge();
-      return scope.release(model);
+      return scope.release(trained.merge());
     },
     /** Frees what it holds; it cannot be used afterwards. */
     [Symbol.dispose]: scope[Symbol.dispose],
@@ -205,9 +204,9 @@ export async function createLanguageLearner<O extends LanguageTrainingOptions>(p
 
 /** Completes the prompts of evaluations. */
 function describing<O extends LanguageTrainingOptions>(parts: LanguageLearnerParts<O>, trained: Trained) {
-  const { model, options, prompts, measure, facts } = parts;
+  const { options, prompts, measure, facts } = parts;
+  const { model, weights, adapters } = trained;
   const { config, tokenizer, ends } = model;
-  const { weights, adapters } = trained;
   const generator = prompts.length > 0 ? parts.scope.use(createGenerator(config, weights, { adapters })) : undefined;
   return async (): Promise<Pick<LanguageEvaluation, 'samples' | 'measures'>> => {
     if (!generator) return { samples: [], measures: { ...facts } };
@@ -237,9 +236,9 @@ const sampleOf = <O extends LanguageTrainingOptions>(
   });
 
 /** −log p of the learned tokens, in training and held out. */
-function maximumLikelihood<O extends LanguageTrainingOptions>(
-  { model: { config }, options: { checkpointLayers } }: LanguageLearnerParts<O>,
-  { parameters, weights, frozen, linear }: Trained,
+function maximumLikelihood(
+  { checkpointLayers }: LanguageTrainingOptions,
+  { model: { config }, parameters, weights, frozen, linear }: Trained,
   shape: BatchShape,
   part: number,
 ): Objective {

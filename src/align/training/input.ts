@@ -17,7 +17,7 @@ import {
   type TextRow,
 } from '../../data/rows.ts';
 import type { Disposables } from '../../disposables.ts';
-import type { Precision } from '../../engine/dtype.ts';
+import type { Bits, Precision } from '../../engine/dtype.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { HeedError } from '../../error.ts';
 import { withOptionNames } from '../../library-words.ts';
@@ -35,6 +35,7 @@ import {
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { basename, breathe, emitWarning } from '../../node.ts';
 import { checkInput, parseOptions } from '../../options.ts';
+import { type LoraSettings, loraOptions } from './trainable.ts';
 
 /** What every verb takes besides its options. */
 export interface Surroundings {
@@ -228,7 +229,8 @@ export const readSource = ({ name, from }: Source, options: Omit<DatasetOptions,
 /**
  * The model that an option names, which `scope` disposes of; or the one passed in its place, which stays the caller's.
  *
- * @param precision What its matrix products compute with, until `scope` is disposed of; by default what they did.
+ * @param how `precision`: what its matrix products compute with, until `scope` is disposed of; by default what they
+ *   did. `baseBits`: keeps the weights of a model that is loaded in blocks.
  * @throws HeedError when the model cannot be loaded, or the value is not a model.
  */
 export async function openModel(
@@ -236,11 +238,12 @@ export async function openModel(
   name: string,
   live: Live,
   scope: Disposables,
-  precision?: Precision,
+  { precision, baseBits }: { precision?: Precision | undefined; baseBits?: Bits | undefined } = {},
 ): Promise<Model> {
   const model = live[path];
-  if (model === undefined)
-    return computing(scope.use(await naming(path, loadModel(name, live.pull))), precision, scope);
+  if (model === undefined) {
+    return computing(scope.use(await naming(path, loadModel(name, { ...live.pull, baseBits }))), precision, scope);
+  }
   if (isModel(model)) {
     checkNotDisposed(model, path);
     return computing(model, precision, scope);
@@ -294,6 +297,7 @@ const warn = (text: string) => emitWarning(withOptionNames(text));
 interface ModelOptions extends TemplateOptions {
   model: string;
   precision?: PrecisionChoice;
+  lora?: LoraSettings;
   data?: string;
   env?: string;
   agent?: string;
@@ -309,7 +313,9 @@ interface ModelOptions extends TemplateOptions {
  * @throws HeedError when the model cannot be loaded, the template does not exist, or the machine lacks the precision.
  */
 export const openTemplated = async (options: ModelOptions, live: Live, scope: Disposables): Promise<Model> => {
-  const opened = await openModel('model', options.model, live, scope);
+  const { baseBits } = options.lora ?? {};
+  if (baseBits) loraOptions(options.lora!); // before the model is loaded for them
+  const opened = await openModel('model', options.model, live, scope, { baseBits });
   const { data, env, agent, tasks, world = 'reviews' } = options;
   const isForeign = !isEmbedded(basename(options.model)) && !hasWordsOfTheWorld(opened.tokenizer);
   if (isForeign && world === 'reviews' && [data, env, agent, tasks].every((source) => source === undefined)) {
@@ -320,7 +326,15 @@ export const openTemplated = async (options: ModelOptions, live: Live, scope: Di
   Object.assign(opened, endsWithTurn(opened, live.onNotice));
   await breathe(); // before what is compiled for it
   if (options.precision === undefined) return opened;
-  const precision = resolvePrecision(options.precision, opened.config.hiddenSize);
+  if (baseBits && options.precision === 'bf16') {
+    throw new HeedError(
+      `--precision bf16 does not go with --lora.base-bits ${baseBits}: its products are in float32.`,
+      {
+        hint: 'Leave out one of the two.',
+      },
+    );
+  }
+  const precision = baseBits ? 'fp32' : resolvePrecision(options.precision, opened.config.hiddenSize);
   options.precision = precision;
   return computing(opened, precision, scope);
 };

@@ -5,6 +5,7 @@
  */
 import { HeedError } from '../../error.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { parameterBytes } from '../../nn/parameter-sink.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { parseBytes, trainingBytes } from './program-memory.ts';
 import { parameterCount } from './steps.ts';
@@ -29,10 +30,10 @@ export interface ComputedRows {
   /** What is trained. */
   trained: Pick<Arena, 'specs'>;
   /** All weights of the model. */
-  parameters: Pick<Arena, 'specs'>;
+  parameters: Pick<Arena, 'specs' | 'blocks'>;
   /** Rank of the adapters; 0 when all weights are trained. */
   rank: number;
-  /** Copies of the weights beside the model's, such as a reference or, while adapters are saved, the merged model. */
+  /** Copies of the weights beside the model's, such as a reference. */
   copies: number;
   /** Tokens of the longest row. */
   time: number;
@@ -79,7 +80,7 @@ const MOST_ROWS = 1 << 20;
 
 /** Bytes of weights, gradients and the optimizer's moments. */
 const heldBytes = ({ parameters, trained, rank, copies }: ComputedRows): number =>
-  RUNTIME + FLOAT * (parameterCount(parameters) * (1 + copies) + parameterCount(trained) * (rank > 0 ? 4 : 3));
+  RUNTIME + parameterBytes(parameters) * (1 + copies) + FLOAT * parameterCount(trained) * (rank > 0 ? 4 : 3);
 
 /** A page does not say what is free: WebAssembly can take this much. */
 const PAGE_BYTES = 2 ** 32;

@@ -11,8 +11,6 @@ export type Weights = Readonly<Record<string, Value>>;
 
 /** A language model to train, with its reference. */
 export interface LanguagePolicy extends Trained {
-  /** The model. Its weights are trained in place, unless adapters are. */
-  readonly model: Model;
   /** The reference: with adapters, the base weights; otherwise another model's weights, or a copy. */
   readonly reference: { readonly config: DecoderConfig; readonly weights: Weights };
 }
@@ -28,18 +26,17 @@ export interface LanguagePolicyOptions {
 }
 
 /** Makes a model a policy. The model stays the caller's. @throws HeedError when the reference has other tokens. */
-export function createLanguagePolicy(model: Model, { lora, reference, seed }: LanguagePolicyOptions): LanguagePolicy {
-  const { config } = model;
+export function createLanguagePolicy(given: Model, { lora, reference, seed }: LanguagePolicyOptions): LanguagePolicy {
   const hint = 'Their log-probabilities cannot be compared: use the model that the policy was trained from.';
-  if (reference) checkSameTokens(model, reference, 'The reference', hint);
-  const trained = trainedPart(model, lora, seed);
+  if (reference) checkSameTokens(given, reference, 'The reference', hint);
+  const trained = trainedPart(given, lora, seed);
+  const { model } = trained;
   // with adapters, the base weights do not change
   const copy = reference || loraOptions(lora) ? undefined : copyOf(model.parameters);
   return {
     ...trained,
-    model,
     reference: {
-      config: reference?.config ?? config,
+      config: reference?.config ?? model.config,
       weights: (reference?.parameters ?? copy ?? model.parameters).values,
     },
     [Symbol.dispose]() {

@@ -4,6 +4,7 @@
 import { epochOrder } from '../../data/order.ts';
 import { HeedError } from '../../error.ts';
 import { createOptimizer, type Optimizer } from '../../nn/optimizer.ts';
+import { allSpecs } from '../../nn/parameter-sink.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { learningRate } from '../../nn/schedule.ts';
 import { random } from '../../random.ts';
@@ -113,8 +114,8 @@ export function rates(rate: number, steps: number, settings: RateSettings): (ste
 }
 
 /** Number of parameters. */
-export const parameterCount = ({ specs }: Pick<Arena, 'specs'>): number =>
-  specs.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+export const parameterCount = (parameters: Pick<Arena, 'specs' | 'blocks'>): number =>
+  allSpecs(parameters).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 /**
  * Whether an evaluation is due after a step, counted from 1: `evaluations` evenly spaced ones, and always after the

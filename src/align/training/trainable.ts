@@ -3,12 +3,14 @@
 import { z } from 'zod';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
-import type { SaveOptions } from '../../lm/checkpoint.ts';
+import type { Checkpoint, SaveOptions } from '../../lm/checkpoint.ts';
 import { type LoraAdapter, saveAdapter } from '../../lm/lora.ts';
-import { type Model, saveModel } from '../../lm/model.ts';
+import { inBlocks, type Model, saveModel } from '../../lm/model.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
-import { createLora, frozenBeside, type LoraOptions, loraLinear, mergeLora } from '../../nn/lora.ts';
-import { type Arena, createArena } from '../../nn/parameters.ts';
+import { decoderParameters } from '../../nn/decoder-config.ts';
+import { createLora, frozenBeside, type LoraOptions, loraLinear, mergedParameters, mergeLora } from '../../nn/lora.ts';
+import { withBlocksOf } from '../../nn/parameter-sink.ts';
+import { type Arena, createArena, type ParameterSpec } from '../../nn/parameters.ts';
 import { join } from '../../node.ts';
 import { optionalText, positive, wholeNumber } from '../../options.ts';
 import { random } from '../../random.ts';
@@ -30,11 +32,19 @@ export const loraSchema = z.object({
   whole: optionalText(
     'modules that are trained whole beside the adapters, such as lm_head,embed_tokens (modules_to_save)',
   ).meta({ inFileOnly: true }),
+  baseBits: z
+    .literal([8, 4])
+    .optional()
+    .describe('keep the frozen weights in 8 or 4 bits: less memory (default: float32)'),
 });
 /** Options of LoRA adapters. */
 export type LoraSettings = z.input<typeof loraSchema>;
 
-/** The adapters that options ask for; undefined for rank 0. */
+/**
+ * The adapters that options ask for; undefined for rank 0.
+ *
+ * @throws HeedError where they conflict.
+ */
 export function loraOptions({
   rank = 0,
   alpha = 2 * rank,
@@ -45,7 +55,16 @@ export function loraOptions({
   alphas,
   dora,
   whole,
+  baseBits,
 }: LoraSettings): LoraOptions | undefined {
+  if (baseBits && (rank === 0 || dora)) {
+    throw new HeedError(
+      `--lora.base-bits ${baseBits} freezes the weights${rank === 0 ? ', but no adapters are trained' : ', but DoRA reads them as they are'}.`,
+      {
+        hint: rank === 0 ? 'Set --lora.rank, such as 16, too.' : 'Leave out one of the two.',
+      },
+    );
+  }
   if (rank === 0) return undefined;
   return {
     rank,
@@ -85,7 +104,7 @@ function numbersOf(option: string, text: string): Record<string, number> {
 export function copyOf(arena: Arena): Arena {
   const copy = createArena(arena.specs);
   copy.flat.set(arena.flat);
-  return copy;
+  return withBlocksOf(arena, copy);
 }
 
 /** The folder for adapters, beside that of the merged model. */
@@ -93,6 +112,8 @@ export const adapterBeside = (folder: string): string => join(folder, '..', 'ada
 
 /** The trained part of a model, and how to save it. */
 export interface Trained {
+  /** The model, as it computes: with `baseBits`, a copy of the one that was passed in. */
+  readonly model: Model;
   /** The trained parameters. */
   readonly parameters: Arena;
   /** All weights, including adapters, by the names of programs' inputs. */
@@ -110,44 +131,105 @@ export interface Trained {
   save(folder: string, options?: SaveOptions): void;
   /** A copy of the adapters, which the caller disposes of. Absent without adapters. */
   adapter?(): LoraAdapter;
-  /** Merges adapters into the model's own weights. Does nothing without adapters. */
-  merge(): void;
+  /** Merges adapters, if there are any, into the weights of the model that was passed in, and returns that. */
+  merge(): Model;
   /** Frees the adapters; the model stays. */
   [Symbol.dispose](): void;
 }
 
 /** Makes the trained part of a model: adapters, or all weights for rank 0. @throws HeedError for an unknown target. */
-export function trainedPart(model: Model, lora: LoraSettings, seed: number): Trained {
-  const { config, parameters, architecture, folder: base } = model;
+export function trainedPart(given: Model, lora: LoraSettings, seed: number): Trained {
   const options = loraOptions(lora);
+  const { model, merge, dispose } = baseOf(given, lora);
+  const { config, parameters, architecture, folder: base } = model;
   if (!options) {
     return {
+      model,
       parameters,
       weights: parameters.values,
       frozen: {},
       adapters: undefined,
       linear: undefined,
       save: (folder, options) => saveModel(folder, model, options),
-      merge() {},
+      merge: () => model,
       [Symbol.dispose]() {},
     };
   }
+  checkTrainable(options, parameters);
   const adapters = createLora(config, options, parameters.values, random(seed, 'adapters'));
   return {
+    model,
     parameters: adapters,
     weights: { ...parameters.values, ...adapters.values },
     frozen: frozenBeside(adapters, parameters.values),
     adapters: options,
     linear: loraLinear(config, options, weightedLinear(config)),
     save(folder, saving) {
-      const merged = copyOf(parameters);
-      mergeLora(merged, adapters, options);
-      saveModel(folder, { ...model, parameters: merged }, saving);
-      merged[Symbol.dispose]();
+      saveModel(folder, { ...model, parameters: mergedParameters(parameters, adapters, options) }, saving);
       saveAdapter(adapterBeside(folder), { config, architecture, options, parameters: adapters, base });
     },
     adapter: () => ({ config, architecture, options, parameters: copyOf(adapters), base }),
-    merge: () => mergeLora(parameters, adapters, options),
-    [Symbol.dispose]: adapters[Symbol.dispose],
+    merge() {
+      merge(adapters, options);
+      return given;
+    },
+    [Symbol.dispose]() {
+      adapters[Symbol.dispose]();
+      dispose();
+    },
   };
+}
+
+/** The weights under adapters. */
+interface Base<M extends Checkpoint> {
+  /** The model that computes. */
+  model: M;
+  /** Merges adapters into the weights of the model that was given, which are float32 from then on. */
+  merge(adapters: Arena, options: LoraOptions): void;
+  /** Frees the weights in blocks that were made here. */
+  dispose(): void;
+}
+
+/**
+ * The weights under adapters: those of the model, or with `baseBits` a copy of them in blocks, where it was loaded in
+ * float32. Adapters learn beside the rounded weights, so that they are merged into those.
+ */
+export function baseOf<M extends Checkpoint>(given: M, { baseBits }: LoraSettings): Base<M> {
+  if (!baseBits) {
+    const merge: Base<M>['merge'] = (adapters, options) => mergeLora(given.parameters, adapters, options);
+    return { model: given, merge, dispose() {} };
+  }
+  if (given.config.baseBits)
+    return { model: given, merge: (adapters, options) => widen(given, adapters, options), dispose() {} };
+  const model = inBlocks(given, baseBits);
+  return {
+    model,
+    merge(adapters, options) {
+      const merged = mergedParameters(model.parameters, adapters, options);
+      for (const { name } of merged.specs) given.parameters.values[name].data.set(merged.values[name].data);
+    },
+    dispose: model.parameters[Symbol.dispose],
+  };
+}
+
+/** Gives a model whose weights are in blocks float32 ones, with adapters merged in. */
+function widen(model: Checkpoint, adapters: Arena, options: LoraOptions): void {
+  const { parameters: old, config } = model;
+  const merged = mergedParameters(old, adapters, options);
+  const order = new Map(decoderParameters(config).map(({ name }, i) => [name, i]));
+  const placeOf = ({ name }: ParameterSpec) => order.get(name) ?? order.size;
+  const parameters = createArena(merged.specs.toSorted((a, b) => placeOf(a) - placeOf(b)));
+  for (const { name } of merged.specs) parameters.values[name].data.set(merged.values[name].data);
+  const { baseBits: _, ...wide } = config;
+  Object.assign(model, { parameters, config: wide });
+  old[Symbol.dispose]();
+}
+
+/** @throws HeedError where a weight in blocks should be trained whole. */
+export function checkTrainable({ whole = [] }: LoraOptions, { blocks }: Arena): void {
+  const frozen = whole.find((end) => blocks?.specs.some(({ name }) => name.endsWith(`.${end}.weight`)));
+  if (frozen === undefined) return;
+  throw new HeedError(`lora.whole has "${frozen}", which lora.baseBits freezes.`, {
+    hint: 'Leave out one of the two.',
+  });
 }

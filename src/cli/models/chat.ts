@@ -2,6 +2,7 @@
 import { createInterface } from 'node:readline/promises';
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
+import type { Bits } from '../../engine/dtype.ts';
 import { HeedError } from '../../error.ts';
 import { writeFileAtomic } from '../../files.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
@@ -9,7 +10,6 @@ import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, generateSchema, precisionSchema } from '../../lm/generate.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import type { Bits } from '../../nn/quantize.ts';
 import { seedFor } from '../../random.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';
 import { createOutput } from '../program/output.ts';

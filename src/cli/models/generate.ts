@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { readDataset } from '../../data/dataset.ts';
 import { readForPrompts } from '../../data/prompts.ts';
+import type { Bits } from '../../engine/dtype.ts';
 import { chatTemplateKwargsSchema, chatTemplateSchema } from '../../lm/built-in-templates.ts';
 import { encodeChat } from '../../lm/chat-template.ts';
 import { createGenerator, type GenerateOptions, generateSchema, precisionSchema } from '../../lm/generate.ts';
@@ -9,7 +10,6 @@ import { resolveDataset } from '../../lm/hub.ts';
 import type { ChatMessage } from '../../lm/render-chat.ts';
 import { type Speculation, type SpeculationRates, speculationOf } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
-import type { Bits } from '../../nn/quantize.ts';
 import { percent } from '../../percent.ts';
 import { createProgress } from '../../run/progress.ts';
 import { addFlags, settingsFrom } from '../program/flags.ts';

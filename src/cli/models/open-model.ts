@@ -2,13 +2,13 @@
 import { Option } from 'commander';
 import type { z } from 'zod';
 import { keptAtOnce } from '../../disposables.ts';
+import type { Bits } from '../../engine/dtype.ts';
 import { type PrecisionChoice, resolvePrecision } from '../../engine/precision.ts';
 import { type TemplateOptions, templatedModel } from '../../lm/built-in-templates.ts';
 import { loadModel, loadWeights, type Model } from '../../lm/model.ts';
 import { checkDraftTokens, type SpeculateOptions, speculateSchema } from '../../lm/speculate.ts';
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
-import type { Bits } from '../../nn/quantize.ts';
 import { optionalText } from '../../options.ts';
 import { UsageError } from '../program/usage.ts';
 import { pullProgress } from './pull.ts';

@@ -26,7 +26,7 @@ interface JsonSchema {
   properties?: Record<string, JsonSchema>;
   items?: JsonSchema;
   anyOf?: JsonSchema[];
-  enum?: string[];
+  enum?: (string | number)[];
   /** Names of a registry, to which plugins may add. */
   names?: string[];
   description?: string;
@@ -173,7 +173,7 @@ function flagsOf(schema: z.ZodType): Flag[] {
     const named = node.items?.anyOf?.some(({ type }) => type === 'string');
     const listed = node.items?.type === 'string' ? 'texts' : kind;
     const description = (node.description ?? '').replace(/\.$/, '');
-    const choices = { choices: node.enum ?? node.names, open: node.names !== undefined };
+    const choices = { choices: (node.enum ?? node.names)?.map(String), open: node.names !== undefined };
     const { default: usual, inFileOnly } = node;
     return [{ name, kind: (named ? 'names' : listed) ?? 'text', ...choices, description, default: usual, inFileOnly }];
   };

@@ -1,6 +1,8 @@
 /** Models from GGUF files: their shape as the config.json that Transformers would have, and their weights in float32. */
+import type { Bits } from '../../engine/dtype.ts';
 import { type DecoderConfig, decoderParameters } from '../../nn/decoder-config.ts';
-import { type Arena, createArena } from '../../nn/parameters.ts';
+import { createParameterSink, type ParameterSink } from '../../nn/parameter-sink.ts';
+import type { Arena } from '../../nn/parameters.ts';
 import { architectureName, type Family, readConfig } from '../config.ts';
 import { architectureOf, readFields } from './architectures.ts';
 import { openGguf } from './file.ts';
@@ -32,23 +34,25 @@ export function readGgufShape(from: MetadataReader): GgufShape {
 }
 
 /**
- * Reads a file's model in parts: first all names and shapes are checked, then each tensor is dequantized into its final memory.
+ * Reads a file's model in parts: first all names and shapes are checked, then each tensor is dequantized into its final
+ * memory; with `baseBits`, those of linear layers are rounded again, into heed's own blocks.
  *
  * @throws HeedError that names what is missing, damaged or not supported.
  */
-export function* loadGguf(path: string): Generator<void, GgufShape & { parameters: Arena }> {
+export function* loadGguf(path: string, baseBits?: Bits): Generator<void, GgufShape & { parameters: Arena }> {
   const from = openMetadata(path);
   const shape = readGgufShape(from);
-  const specs = decoderParameters(shape.config);
-  checkTensors(from, shape.config, specs);
-  const parameters = createArena(specs);
+  const config = { ...shape.config, ...(baseBits && { baseBits }) };
+  const specs = decoderParameters(config);
+  checkTensors(from, config, specs);
+  const sink = createParameterSink(config, specs);
   try {
-    yield* readParameters(from, shape.config, parameters);
+    yield* readParameters(from, config, specs, sink);
   } catch (error) {
-    parameters[Symbol.dispose]();
+    sink.parameters[Symbol.dispose]();
     throw error;
   }
-  return { ...shape, parameters };
+  return { ...shape, config, parameters: sink.parameters };
 }
 
 function tensorsOf(from: MetadataReader, config: DecoderConfig, specs: Arena['specs']) {
@@ -80,10 +84,15 @@ function checkTensors(from: MetadataReader, config: DecoderConfig, specs: Arena[
   }
 }
 
-function* readParameters(from: MetadataReader, config: DecoderConfig, { specs, values }: Arena): Generator<void> {
+function* readParameters(
+  from: MetadataReader,
+  config: DecoderConfig,
+  specs: Arena['specs'],
+  sink: ParameterSink,
+): Generator<void> {
   const entry = architectureOf(from);
   for (const { name, shape, parameters } of tensorsOf(from, config, specs)) {
-    const parts = parameters.map((parameter) => ({ parameter, data: values[parameter].data as Float32Array }));
+    const parts = parameters.map((parameter) => ({ parameter, data: sink.room(parameter) }));
     const whole = parts.length === 1 ? parts[0].data : new Float32Array(shape.reduce((a, b) => a * b, 1));
     from.file.read(name, whole);
     let begin = 0;
@@ -93,6 +102,7 @@ function* readParameters(from: MetadataReader, config: DecoderConfig, { specs, v
       const heads = interleavedHeads(config, entry, parameter);
       if (heads !== undefined) data.set(interleave(data, heads, config.headSize, true));
       if (isOffset(config, parameter)) for (let i = 0; i < data.length; i++) data[i] -= config.normOffset!;
+      yield* sink.keep(parameter);
       yield;
     }
   }

@@ -268,7 +268,7 @@ function asRead([type, value]: MetadataEntry): MetadataValue {
 }
 
 /** Fields that say nothing of what a decoder computes. */
-const BESIDE: readonly (keyof DecoderConfig)[] = ['initialDeviation', 'precision'];
+const BESIDE: readonly (keyof DecoderConfig)[] = ['initialDeviation', 'precision', 'baseBits'];
 
 function differences(one: DecoderConfig, other: DecoderConfig): string[] {
   const [a, b] = [one, other].map(effective);
