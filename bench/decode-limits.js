@@ -8,8 +8,8 @@ import { trace, Value } from '../dist/engine/index.js';
 import { matmul } from '../dist/engine/ops/matmul.js';
 import { runtime } from '../dist/engine/runtime/current.js';
 import { allocate } from '../dist/engine/value.js';
+import { quantize, quantizedProduct } from '../dist/nn/blocks.js';
 import { layerLinears } from '../dist/nn/index.js';
-import { quantize, quantizedProduct } from '../dist/nn/quantize.js';
 import { random } from '../dist/random.js';
 import { median } from './figures.js';
 

@@ -9,6 +9,8 @@
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { sft } from '../dist/align/index.js';
 import { mul, neg, sum } from '../dist/engine/index.js';
 import { resolvePrecision } from '../dist/engine/precision.js';
 import { runtime } from '../dist/engine/runtime/current.js';
@@ -28,6 +30,7 @@ import {
   loraParameters,
   weightedLinear,
 } from '../dist/nn/index.js';
+import { createParameterSink } from '../dist/nn/parameter-sink.js';
 import { random } from '../dist/random.js';
 import { bandwidth, products, stepOf } from './decode-limits.js';
 import { median } from './figures.js';
@@ -59,15 +62,43 @@ const jobs = {
     return { seconds, grownRssMb: peakRssMb() - before / 1e6 };
   },
 
+  /** --model GGUF --data UKP [--bits 8|4] → the held-out loss of LoRA, which learned arguments for one side each. */
+  async adapted({ model, data, bits, steps = 40 }) {
+    const text = readFileSync(data);
+    const lines = (data.endsWith('.gz') ? gunzipSync(text) : text).toString().trim().split('\n');
+    const rows = lines.map((line) => JSON.parse(line)).map(({ prompt, chosen }) => ({ prompt, completion: chosen }));
+    const order = random(0, 'rows').shuffle(Int32Array.from(rows.keys()));
+    const some = Array.from(order, (i) => rows[i]);
+    const lora = { rank: 16, ...(bits && { baseBits: bits }) };
+    const settings = {
+      length: 256,
+      rows: 4,
+      evaluations: 1,
+      evaluationRows: 0,
+      samples: { count: 0 },
+      learningRate: 1e-4,
+    };
+    const input = {
+      model,
+      data: some.slice(HELD_OUT),
+      evaluation: { data: some.slice(0, HELD_OUT) },
+      lora,
+      steps,
+      ...settings,
+    };
+    const { metrics } = await sft(input);
+    return { loss: metrics['loss/eval'], trained: metrics['loss/train'] };
+  },
+
   /**
-   * --shape S [--steps N] [--precision fp32|bf16] [--lora RANK] [--packed FILE | --padded FILE, lists of lengths, and --batch ROWS] → tokensPerSecond.
+   * --shape S [--steps N] [--precision fp32|bf16] [--lora RANK [--bits 8|4]] [--packed FILE | --padded FILE, lists of lengths, and --batch ROWS] → tokensPerSecond.
    * Whole steps: forward, backward, AdamW. Tokens a second are the median over the steps, after one that is not timed; with a
    * file, each batch is trained on once and only tokens that are no padding count.
    */
-  async sft({ shape, steps = 5, lora, packed, padded, batch, precision }) {
+  async sft({ shape, steps = 5, lora, bits, packed, padded, batch, precision }) {
     const { length, batch: rows } = shapeOf(shape);
-    const config = configOf(shape, precision);
-    const base = createParameters(decoderParameters(config), random(0, 'bench'));
+    const config = { ...configOf(shape, precision), ...(bits && { baseBits: bits }) };
+    const base = drawn(config);
     const options = { rank: lora, alpha: 2 * lora };
     const parameters = lora ? createParameters(loraParameters(config, options), random(0, 'lora')) : base;
     const linear = lora ? loraLinear(config, options, weightedLinear(config)) : undefined;
@@ -285,12 +316,27 @@ function packedBatches(lengths, size, example) {
   );
 }
 
+/** Arguments that are measured after a training on the others. */
+const HELD_OUT = 60;
+
+/** Random weights, in blocks where the config says so. */
+function drawn(config) {
+  const specs = decoderParameters(config);
+  const sink = createParameterSink(config, specs);
+  const draws = random(0, 'bench');
+  for (const { name, shape, initialize } of specs) {
+    initialize(sink.room(name), shape, draws);
+    for (const _ of sink.keep(name));
+  }
+  return sink.parameters;
+}
+
 const weightFiles = (folder) =>
   readdirSync(folder)
     .filter((name) => name.endsWith('.safetensors'))
     .map((name) => join(folder, name));
 
 await runJob(jobs, {
-  texts: ['precision', 'shape', 'model', 'out', 'packed', 'padded'],
+  texts: ['precision', 'shape', 'model', 'data', 'out', 'packed', 'padded'],
   wholes: ['batch', 'bits', 'lora', 'new', 'prompt', 'steps'],
 });

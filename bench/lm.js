@@ -192,6 +192,42 @@ function* lora({ pairs }) {
   };
 }
 
+/** Adapters over weights in few bits: the memory of models that are too large otherwise, and what is lost. */
+function* baseBits() {
+  for (const [shape, most] of [
+    ['0.5B', 2],
+    ['1.7B', 5],
+  ]) {
+    for (const bits of [undefined, 8, 4]) {
+      const figures = ours('sft', '--shape', shape, '--steps', 2, '--lora', 8, ...(bits ? ['--bits', bits] : []));
+      yield {
+        name: `LoRA of rank 8, ${shape}, 256 tokens, ${bits ? `${bits} bits` : 'float32'}`,
+        value: `${(figures.peakRssMb / 1000).toFixed(2)} GB`,
+        target: bits && `≤ ${most} GB`,
+        note: `${rate(figures.tokensPerSecond)} tokens/s`,
+        figures,
+      };
+    }
+  }
+  const { HEED_SMOLLM2: model, HEED_UKP: data } = process.env;
+  if (!model || !data) {
+    yield { name: 'SmolLM2 on arguments', value: 'skipped', note: 'HEED_SMOLLM2 and HEED_UKP name no files' };
+    return;
+  }
+  let exact;
+  for (const bits of [undefined, 8, 4]) {
+    const figures = ours('adapted', '--model', model, '--data', data, ...(bits ? ['--bits', bits] : []));
+    exact ??= figures.loss;
+    yield {
+      name: `SmolLM2, LoRA of rank 16 on arguments, held-out loss, ${bits ? `${bits} bits` : 'float32'}`,
+      value: figures.loss.toFixed(4),
+      target: bits && '≤ 1 % above float32',
+      note: `${(100 * (figures.loss / exact - 1)).toFixed(2)} % above`,
+      figures,
+    };
+  }
+}
+
 const latency = (figures) =>
   `first token ${middle(figures, 'firstTokenMs').toFixed(1)} ms, then ${middle(figures, 'perTokenMs').toFixed(1)} ms`;
 
@@ -435,4 +471,6 @@ function* start({ pairs, peer }) {
   }
 }
 
-export const lm = { sections: { parity, sft, forward, packing, lora, generate, decode, load, start, device } };
+export const lm = {
+  sections: { parity, sft, forward, packing, lora, 'base-bits': baseBits, generate, decode, load, start, device },
+};

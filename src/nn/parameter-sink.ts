@@ -21,9 +21,9 @@ export function createParameterSink(config: DecoderConfig, specs: readonly Param
     const parameters = createArena(specs);
     return { parameters, room: (name) => parameters.values[name].data, *keep() {} };
   }
-  const linears = linearWeights(config);
-  const inBlocks = specs.filter(({ name }) => linears.has(name));
-  const plain = createArena(specs.filter(({ name }) => !linears.has(name)));
+  const split = splitSpecs(config, specs);
+  const inBlocks = split.blocks!.specs;
+  const plain = createArena(split.specs);
   const weights = new Map(inBlocks.map(({ name, shape }) => [name, emptyBlocks(shape as [number, number], bits)]));
   const values = [...weights].flatMap(([name, { numbers, scales }]) => {
     const names = blockNames(name);
@@ -52,6 +52,17 @@ export function createParameterSink(config: DecoderConfig, specs: readonly Param
       }
       rooms.delete(name);
     },
+  };
+}
+
+/** Which of a model's parameters are float32, and which are in blocks. */
+export function splitSpecs(config: DecoderConfig, specs: readonly ParameterSpec[]): Pick<Arena, 'specs' | 'blocks'> {
+  const { baseBits: bits } = config;
+  if (!bits) return { specs };
+  const linears = linearWeights(config);
+  return {
+    specs: specs.filter(({ name }) => !linears.has(name)),
+    blocks: { bits, specs: specs.filter(({ name }) => linears.has(name)) },
   };
 }
 

@@ -133,7 +133,7 @@ export const createDistill: Opener<DistillInput, DistillLearner> = openerOf(dist
       name: `${basename(options.model)}-distill`,
       ...(options.divergence !== 'none' && {
         objective: (trained, shape, part) =>
-          createDivergenceObjective({ student, guide: guide(), options }, trained, shape, part),
+          createDivergenceObjective({ guide: guide(), options }, trained, shape, part),
       }),
       data,
       live,

@@ -66,9 +66,7 @@ export function createLocalGuide(student: Model, teacher: Model, options: TokenD
 
 /** What `createDivergenceObjective` puts together. */
 export interface DivergenceObjectiveParts {
-  /** The model that learns. */
-  student: Model;
-  /** What it learns from; disposed of with the objective. */
+  /** What the student learns from; disposed of with the objective. */
   guide: Guide;
   /** What is drawn on-policy. */
   options: {
@@ -85,8 +83,8 @@ export interface DivergenceObjectiveParts {
 
 /** The mean divergence of the learned tokens, in training and held out. */
 export function createDivergenceObjective(
-  { student, guide, options }: DivergenceObjectiveParts,
-  { parameters, weights, frozen, adapters, linear }: Trained,
+  { guide, options }: DivergenceObjectiveParts,
+  { model: student, parameters, weights, frozen, adapters, linear }: Trained,
   shape: BatchShape,
   part: number,
 ): Objective {

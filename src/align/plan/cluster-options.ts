@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { PullOptions } from '../../lm/hub.ts';
 import { optionalText, positive, wholeNumber } from '../../options.ts';
-import { parseCount, planSchema } from './options.ts';
+import { parseCount, plannedAdapters, planSchema } from './options.ts';
 
 const share = () => z.number().gt(0).max(1);
 
@@ -11,7 +11,7 @@ export const shardings = ['none', 'zero1', 'zero2', 'zero3', 'fsdp', 'hybrid'] a
 /** One of `shardings`. */
 export type Sharding = (typeof shardings)[number];
 
-const { model, params, algorithm, method, lora, length, maxTokens, teacher } = planSchema.shape;
+const { model, params, algorithm, method, length, maxTokens, teacher } = planSchema.shape;
 
 /** Schema of what `planCluster` alone takes: types, ranges, defaults and help texts. */
 export const clusterOnlySchema = z.object({
@@ -65,7 +65,7 @@ export const clusterOnlySchema = z.object({
 
 /** Schema of the options of `planCluster`: types, ranges, defaults and help texts. */
 export const clusterPlanSchema = clusterOnlySchema
-  .extend({ model, params, algorithm, method, lora, length, maxTokens, teacher })
+  .extend({ model, params, algorithm, method, lora: plannedAdapters.prefault({}), length, maxTokens, teacher })
   .extend({ cluster: z.string().describe(clusterOnlySchema.shape.cluster.description!) })
   .refine(({ model, params }) => (model === undefined) !== (params === undefined), {
     path: ['params'],

@@ -28,6 +28,11 @@ export const planAlgorithms = [
 /** One of `planAlgorithms`. */
 export type PlanAlgorithm = (typeof planAlgorithms)[number];
 
+/** Adapters, as every plan takes them. */
+export const plannedAdapters = z.object({
+  rank: wholeNumber(1).default(16).describe('rank of the adapters, with --method lora'),
+});
+
 /** Schema of the options of `plan`: types, ranges, defaults and help texts. */
 export const planSchema = z
   .object({
@@ -39,8 +44,13 @@ export const planSchema = z
       .describe('number of parameters in place of a model, such as 7B or 135M; takes a typical shape'),
     algorithm: z.enum(planAlgorithms).default('sft').describe('the command to plan for'),
     method: z.enum(['full', 'lora']).default('full').describe('train all weights, or only adapters'),
-    lora: z
-      .object({ rank: wholeNumber(1).default(16).describe('rank of the adapters, with --method lora') })
+    lora: plannedAdapters
+      .extend({
+        baseBits: z
+          .literal([8, 4])
+          .optional()
+          .describe('bits of the frozen weights, with --method lora (default: float32)'),
+      })
       .prefault({}),
     dtype: z.enum(FLOAT_DTYPES).default('F32').describe('dtype of the weights in files; in memory they are float32'),
     rows: wholeNumber(1).optional().describe("rows computed at once, all full (default: the command's)"),

@@ -168,6 +168,7 @@ function candidates(options: Planned): [change: string, changed: Partial<Planned
       { generate: { batch: fewer } },
     ],
     [`--lora.rank ${options.lora.rank}`, trains && algorithm !== 'pretrain' && method === 'full', { method: 'lora' }],
+    ['--lora.base-bits 8', method === 'lora' && !options.lora.baseBits, { lora: { ...options.lora, baseBits: 8 } }],
     [
       writesCompletions(algorithm) ? `completions and prompts of ${shorter} tokens together` : `--length ${shorter}`,
       shorter < length,

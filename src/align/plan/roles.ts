@@ -1,6 +1,7 @@
 /** Bytes of a run by purpose: the models that each algorithm loads, and the memory of its programs. */
-import type { DecoderConfig } from '../../nn/decoder-config.ts';
+import { type DecoderConfig, decoderParameters } from '../../nn/decoder-config.ts';
 import { loraParameters } from '../../nn/lora.ts';
+import { parameterBytes, splitSpecs } from '../../nn/parameter-sink.ts';
 import type { ParameterSpec } from '../../nn/parameters.ts';
 import { RUNTIME } from '../training/memory.ts';
 import { divergenceBytes, generationBytes, scoringBytes, trainingBytes } from '../training/program-memory.ts';
@@ -49,6 +50,8 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
   const rank = options.method === 'lora' && trains && !is('pretrain') ? options.lora.rank : 0;
 
   const whole = FLOAT * countParameters(config);
+  const { baseBits } = rank > 0 ? options.lora : {};
+  const saved = baseBits ? whole - parameterBytes(splitSpecs({ ...config, baseBits }, decoderParameters(config))) : 0;
   const head = FLOAT * config.hiddenSize;
   // a scalar head replaces an untied output layer
   const scoring = whole + head - (config.tied ? 0 : FLOAT * config.vocabularySize * config.hiddenSize);
@@ -74,7 +77,7 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
     : generationBytes(config, { batch: written, prompt: length - maxTokens, maxTokens });
 
   const roles = {
-    [is('reward') ? 'reward' : 'actor']: main + adapters,
+    [is('reward') ? 'reward' : 'actor']: main - saved + adapters,
     // with adapters, the base weights are the reference
     teacher: teacher ? FLOAT * countParameters(teacher) : 0,
     reference: is(...onPolicy, ...paired, ...rated) && rank === 0 ? whole : 0,
@@ -88,9 +91,8 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
     activations: Math.max(step.activations, scored - step.logits),
     logits: step.logits,
     cache: completions.cache,
-    generation: completions.reading,
-    // adapters are merged into a copy
-    saving: rank > 0 ? main : 0,
+    // weights in blocks are copied into an order in which few tokens are fast
+    generation: completions.reading + (baseBits && !is('reward') ? main - saved : 0),
     runtime: RUNTIME,
   };
   return Object.entries(roles)

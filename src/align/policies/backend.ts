@@ -53,6 +53,7 @@ const limits: readonly BackendLimit[] = [
   off('lora.alpha', 'which sets the scale of adapters itself'),
   off('lora.targets', 'where all linear layers get adapters'),
   off('lora.rankStabilized', 'which sets the scale of adapters itself'),
+  off('lora.baseBits', 'which keeps the weights itself'),
   {
     path: 'temperature',
     fits: (temperature) => temperature === 1,

@@ -5,9 +5,14 @@ import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/su
 import { loadModel, saveModel } from '../../lm/model.ts';
 import { dequantize, quantize } from '../../nn/blocks.ts';
 import { floatsOf, parameterBytes } from '../../nn/parameter-sink.ts';
+import { raft } from '../best-of-n/raft.ts';
+import { distill } from '../distillation/distill.ts';
 import { grpo } from '../policy-gradient/grpo.ts';
 import { createLanguagePpo } from '../ppo/learner.ts';
 import { createDpo, dpo } from '../preferences/dpo.ts';
+import { kto } from '../preferences/kto.ts';
+import { onlineDpo } from '../preferences/online-dpo.ts';
+import { orpo } from '../preferences/orpo.ts';
 import { createProcess } from '../process/process.ts';
 import { createReward, reward } from '../reward-model/reward.ts';
 import { openReward } from '../rewards/open.ts';
@@ -20,6 +25,8 @@ const pairs = dataOf(prompts.map((prompt) => ({ prompt, chosen: ' cat cat', reje
 const written = dataOf(prompts.map((prompt) => ({ prompt, completion: ' cat cat' })));
 const sampled = { maxTokens: 4, samples: 1, prompts: 2 };
 const settings = { model, learningRate: 0.02, steps: 2, evaluations: 1, evaluation: { share: 0 } };
+const score = (completions: readonly { text: string }[]) => completions.map(({ text }) => text.length);
+const drawn = { ...settings, data: pairs, evaluation: { data: pairs }, maxTokens: 4, batch: 4, reward: score };
 const lora = (baseBits: 8 | 4) => ({ rank: 2, baseBits });
 const NAME = 'model.layers.0.mlp.down_proj.weight';
 
@@ -88,16 +95,28 @@ describe.each([8, 4] as const)('%i bits', (bits) => {
   });
 
   it('learns from completions that it draws, with a critic too', async () => {
-    const policy = { ...settings, data: pairs, evaluation: { data: pairs }, lora: lora(bits), maxTokens: 4, batch: 4 };
-    const score = (completions: readonly { text: string }[]) => completions.map(({ text }) => text.length);
-    const run = await grpo({ ...policy, completions: 2, reward: score });
+    const policy = { ...drawn, lora: lora(bits) };
+    const run = await grpo({ ...policy, completions: 2 });
     expect(run.metrics['kl/mean']).toBeGreaterThan(-1);
     run.model[Symbol.dispose]();
     for (const kind of ['adapters', 'shared'] as const) {
-      const ppo = await createLanguagePpo({ ...policy, reward: score, critic: { kind } });
+      const ppo = await createLanguagePpo({ ...policy, critic: { kind } });
       await take(ppo, 1);
       ppo[Symbol.dispose]();
     }
+  });
+
+  it.each([
+    ['kto', () => kto({ ...settings, data: pairs, lora: lora(bits), batch: 4 })],
+    ['orpo', () => orpo({ ...settings, data: pairs, lora: lora(bits) })],
+    ['distill', () => distill({ ...settings, teacher: model, data: written, lora: lora(bits), onPolicy: 1 })],
+    ['online dpo', () => onlineDpo({ ...drawn, lora: lora(bits) })],
+    ['raft', () => raft({ ...drawn, lora: lora(bits) })],
+  ])('trains by %s, a model that is passed in too', async (_, train) => {
+    const { metrics, model: trained } = await train();
+    expect(Object.values(metrics).every(Number.isFinite)).toBe(true);
+    expect(trained.config.baseBits).toBeUndefined();
+    trained[Symbol.dispose]();
   });
 
   it('learns rewards, whose model scores as it did', async () => {

@@ -117,8 +117,9 @@ export const peerNames: Readonly<Record<string, readonly string[]>> = {
   'mixed-precision': ['precision'],
   'param-dtype': ['precision', 'dtype'],
   'torch-dtype': ['dtype'],
-  'load-in-4bit': ['bits'],
-  'load-in-8bit': ['bits'],
+  'load-in-4bit': ['lora.base-bits', 'bits'],
+  'load-in-8bit': ['lora.base-bits', 'bits'],
+  'base-bits': ['lora.base-bits', 'bits'],
   'precompute-ref-log-probs': ['precompute'],
   // LoRA
   'use-peft': ['lora.rank'],
