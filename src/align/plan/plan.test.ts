@@ -6,6 +6,7 @@ import { loadCheckpoint } from '../../lm/checkpoint.ts';
 import { readConfig } from '../../lm/config.ts';
 import { createCachedDecoder } from '../../nn/index.ts';
 import { parseBytes } from '../training/program-memory.ts';
+import { planCluster } from './cluster.ts';
 import { type PlanAlgorithm, type PlanInput, parseCount, planAlgorithms, planSchema } from './options.ts';
 import { type Plan, plan } from './plan.ts';
 import { rolesOf } from './roles.ts';
@@ -42,7 +43,7 @@ describe('the estimate is within 15 % of', () => {
     const { config: raw, batch, length } = shapes[name];
     const options = { ...planSchema.parse({ ...settings, params: name, rows: batch }), length };
     // the benchmark writes no completions, saves nothing, and loads little of heed
-    const others = ['cache', 'generation', 'saving', 'runtime'];
+    const others = ['cache', 'generation', 'runtime'];
     const roles = rolesOf(readConfig(raw, name), options).filter((role) => !others.includes(role.name));
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 115e6);
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
@@ -61,7 +62,7 @@ describe('the estimate is within 15 % of', () => {
     const heads = { heads: 8, keyValueHeads: 8, headSize: 64 };
     const large = { ...config, ...heads, hiddenSize: 512, layers: 10, feedForwardSize: 1536 };
     const options = { ...planSchema.parse({ params: '34M', ...input, ...sizes }), length: 128 };
-    const roles = rolesOf(large, options).filter(({ name }) => name !== 'saving');
+    const roles = rolesOf(large, options);
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 0);
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
   });
@@ -82,7 +83,7 @@ describe('the estimate is within 15 % of', () => {
     const student = { ...teacherShape, hiddenSize: 64, headSize: 16, layers: 2, feedForwardSize: 160 };
     const options = planSchema.parse({ params: '1M', algorithm: 'distill', divergence, rows: 32 });
     const roles = rolesOf(student, { ...options, length: 128, teacherShape }).filter(
-      ({ name }) => !['cache', 'generation', 'saving', 'runtime'].includes(name),
+      ({ name }) => !['cache', 'generation', 'runtime'].includes(name),
     );
     const total = roles.reduce((sum, { bytes }) => sum + bytes, 190e6);
     expect(Math.abs(total / 1e6 / peak - 1)).toBeLessThan(0.15);
@@ -255,4 +256,24 @@ describe('the model', () => {
     await expect(plan({ model: llama, maxTokens: 256 })).rejects.toThrow('no room for a prompt');
     await expect(plan({ model: fileURLToPath(new URL('.', import.meta.url)) })).rejects.toThrow('no "config.json"');
   });
+});
+
+it('counts frozen weights in few bits, and once more where they write', async () => {
+  const input = { params: '1.7B', method: 'lora', length: 256, rows: 1 } as const;
+  const [floats, eight, four] = [
+    await plan(input),
+    await plan({ ...input, lora: { baseBits: 8 } }),
+    await plan({ ...input, lora: { baseBits: 4 } }),
+  ].map(bytesOf);
+  expect(floats.copy).toBeUndefined();
+  // 9 and 5 bits a weight instead of 32; the embedding of 403 MB stays
+  expect(eight.copy / four.copy).toBeCloseTo(9 / 5, 5);
+  expect(floats.actor - eight.actor).toBeCloseTo((eight.copy * 23) / 9, -3);
+  expect(eight.actor - eight.copy).toBeGreaterThan(403e6);
+  expect(bytesOf(await plan({ ...input, algorithm: 'reward', lora: { baseBits: 8 } })).copy).toBeUndefined();
+  const { changes } = await plan({ ...input, device: '4GB' });
+  expect(changes.map(({ change }) => change)).toContain('--lora.base-bits 8');
+  await expect(async () =>
+    planCluster({ params: '7B', cluster: '8xH100', lora: { baseBits: 8 } as object }),
+  ).rejects.toThrow(/no option "lora.baseBits"/);
 });

@@ -51,7 +51,9 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
 
   const whole = FLOAT * countParameters(config);
   const { baseBits } = rank > 0 ? options.lora : {};
-  const saved = baseBits ? whole - parameterBytes(splitSpecs({ ...config, baseBits }, decoderParameters(config))) : 0;
+  const { blocks } = splitSpecs({ ...config, baseBits }, decoderParameters(config));
+  const inBlocks = parameterBytes({ specs: [], blocks });
+  const saved = blocks ? FLOAT * sizeOf(blocks.specs) - inBlocks : 0;
   const head = FLOAT * config.hiddenSize;
   // a scalar head replaces an untied output layer
   const scoring = whole + head - (config.tied ? 0 : FLOAT * config.vocabularySize * config.hiddenSize);
@@ -91,8 +93,8 @@ export function rolesOf(config: DecoderConfig, options: Planned): MemoryRole[] {
     activations: Math.max(step.activations, scored - step.logits),
     logits: step.logits,
     cache: completions.cache,
-    // weights in blocks are copied into an order in which few tokens are fast
-    generation: completions.reading + (baseBits && !is('reward') ? main - saved : 0),
+    generation: completions.reading,
+    copy: is('reward') ? 0 : inBlocks,
     runtime: RUNTIME,
   };
   return Object.entries(roles)

@@ -7,7 +7,7 @@ import { createLora, frozenBeside, loraLinear, mergedParameters } from '../../nn
 import type { Arena } from '../../nn/parameters.ts';
 import { random } from '../../random.ts';
 import type { Weights } from '../training/policy.ts';
-import { baseOf, checkTrainable, type LoraSettings, loraOptions } from '../training/trainable.ts';
+import { adapterBase, checkTrainable, type LoraSettings, loraOptions } from '../training/trainable.ts';
 import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated, writeCalibration } from './model.ts';
 
 /** The trained part of a reward model, and how to save it. */
@@ -37,8 +37,8 @@ export interface TrainedReward {
 
 /** Makes the trained part of a reward model: adapters and the head, or all weights if `lora.rank` is 0. */
 export function trainedReward(given: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
-  const options = loraOptions(lora);
-  const { model, merge, dispose } = baseOf(given, lora);
+  const options = loraOptions(lora, given.config.layers);
+  const { model, merge, dispose } = adapterBase(given, lora);
   const { config, parameters } = model;
   if (!options) {
     return {

@@ -35,7 +35,7 @@ import {
 import type { Tokenizer } from '../../lm/tokenizer.ts';
 import { basename, breathe, emitWarning } from '../../node.ts';
 import { checkInput, parseOptions } from '../../options.ts';
-import { type LoraSettings, loraOptions } from './trainable.ts';
+import { checkBaseBits, type LoraSettings } from './trainable.ts';
 
 /** What every verb takes besides its options. */
 export interface Surroundings {
@@ -314,7 +314,7 @@ interface ModelOptions extends TemplateOptions {
  */
 export const openTemplated = async (options: ModelOptions, live: Live, scope: Disposables): Promise<Model> => {
   const { baseBits } = options.lora ?? {};
-  if (baseBits) loraOptions(options.lora!); // before the model is loaded for them
+  checkBaseBits(options.lora ?? {}); // before the model is loaded so
   const opened = await openModel('model', options.model, live, scope, { baseBits });
   const { data, env, agent, tasks, world = 'reviews' } = options;
   const isForeign = !isEmbedded(basename(options.model)) && !hasWordsOfTheWorld(opened.tokenizer);

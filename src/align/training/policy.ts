@@ -4,7 +4,7 @@ import { HeedError } from '../../error.ts';
 import type { Model } from '../../lm/model.ts';
 import type { DecoderConfig } from '../../nn/decoder-config.ts';
 import { parameterCount } from './steps.ts';
-import { copyOf, type LoraSettings, loraOptions, type Trained, trainedPart } from './trainable.ts';
+import { copyOf, type LoraSettings, type Trained, trainedPart } from './trainable.ts';
 
 /** Weights by the names of programs' inputs. */
 export type Weights = Readonly<Record<string, Value>>;
@@ -32,7 +32,7 @@ export function createLanguagePolicy(given: Model, { lora, reference, seed }: La
   const trained = trainedPart(given, lora, seed);
   const { model } = trained;
   // with adapters, the base weights do not change
-  const copy = reference || loraOptions(lora) ? undefined : copyOf(model.parameters);
+  const copy = reference || trained.adapters ? undefined : copyOf(model.parameters);
   return {
     ...trained,
     reference: {

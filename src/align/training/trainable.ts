@@ -25,10 +25,18 @@ export const loraSchema = z.object({
     .default(false)
     .describe('scale the adapters by alpha / √rank (rsLoRA)')
     .meta({ inFileOnly: true }),
-  layers: optionalText('layers with adapters, from 0, such as 0,1,5 (default: all)').meta({ inFileOnly: true }),
+  layers: optionalText(
+    'layers with adapters, from 0, such as 0,1,5, or the last ones, such as "last 4" (default: all)',
+  ).meta({
+    inFileOnly: true,
+  }),
   ranks: optionalText('other ranks of some linear layers, such as q_proj=4,down_proj=32').meta({ inFileOnly: true }),
   alphas: optionalText('other alphas of some linear layers, such as q_proj=8').meta({ inFileOnly: true }),
-  dora: z.boolean().default(false).describe('also learn the size of each row of the adapted weights (DoRA)'),
+  dora: z
+    .boolean()
+    .default(false)
+    .describe('also learn the size of each row of the adapted weights (DoRA)')
+    .meta({ inFileOnly: true }),
   whole: optionalText(
     'modules that are trained whole beside the adapters, such as lm_head,embed_tokens (modules_to_save)',
   ).meta({ inFileOnly: true }),
@@ -40,38 +48,17 @@ export const loraSchema = z.object({
 /** Options of LoRA adapters. */
 export type LoraSettings = z.input<typeof loraSchema>;
 
-/**
- * The adapters that options ask for; undefined for rank 0.
- *
- * @throws HeedError where they conflict.
- */
-export function loraOptions({
-  rank = 0,
-  alpha = 2 * rank,
-  targets,
-  rankStabilized,
-  layers,
-  ranks,
-  alphas,
-  dora,
-  whole,
-  baseBits,
-}: LoraSettings): LoraOptions | undefined {
-  if (baseBits && (rank === 0 || dora)) {
-    throw new HeedError(
-      `--lora.base-bits ${baseBits} freezes the weights${rank === 0 ? ', but no adapters are trained' : ', but DoRA reads them as they are'}.`,
-      {
-        hint: rank === 0 ? 'Set --lora.rank, such as 16, too.' : 'Leave out one of the two.',
-      },
-    );
-  }
+/** The adapters that options ask for, of a model of so many layers; undefined for rank 0. @throws HeedError as below. */
+export function loraOptions(lora: LoraSettings, count: number): LoraOptions | undefined {
+  checkBaseBits(lora);
+  const { rank = 0, alpha = 2 * rank, targets, rankStabilized, layers, ranks, alphas, dora, whole } = lora;
   if (rank === 0) return undefined;
   return {
     rank,
     alpha,
     rankStabilized,
     targets: listOf(targets),
-    ...(layers !== undefined && { layers: listOf(layers)!.map((layer) => layerNumber('layers', layer)) }),
+    ...(layers !== undefined && { layers: layerNumbers(layers, count) }),
     ...(ranks !== undefined && { rankPattern: numbersOf('ranks', ranks) }),
     ...(alphas !== undefined && { alphaPattern: numbersOf('alphas', alphas) }),
     ...(dora && { dora }),
@@ -79,12 +66,29 @@ export function loraOptions({
   };
 }
 
+/** @throws HeedError where weights would be frozen in few bits that are trained, or read as they are. */
+export function checkBaseBits({ baseBits, rank = 0, dora }: LoraSettings): void {
+  if (!baseBits || (rank > 0 && !dora)) return;
+  const why = rank === 0 ? 'no adapters are trained' : 'DoRA reads them as they are';
+  throw new HeedError(`--lora.base-bits ${baseBits} freezes the weights, but ${why}.`, {
+    hint: rank === 0 ? 'Set --lora.rank, such as 16, too.' : 'Leave out one of the two.',
+  });
+}
+
 const listOf = (text: string | undefined) => text?.split(',').map((part) => part.trim());
 
-function layerNumber(option: string, text: string): number {
-  const number = Number(text);
-  if (text !== '' && Number.isInteger(number) && number >= 0) return number;
-  throw new HeedError(`lora.${option} names layer "${text}"`, { hint: 'name layers from 0, such as 0,1,5' });
+/** "0,1,5" or "last 2" as the numbers of layers, from 0. */
+function layerNumbers(text: string, count: number): number[] {
+  const last = Number(/^last (\d+)$/.exec(text.trim())?.[1]);
+  if (last > count) throw new HeedError(`lora.layers is "${text}", but the model has ${count} layers`);
+  if (last > 0) return Array.from({ length: last }, (_, i) => count - last + i);
+  return listOf(text)!.map((part) => {
+    const number = Number(part);
+    if (part !== '' && Number.isInteger(number) && number >= 0) return number;
+    throw new HeedError(`lora.layers names layer "${part}"`, {
+      hint: 'name layers from 0, such as 0,1,5, or "last 4"',
+    });
+  });
 }
 
 /** "q_proj=4,down_proj=32" as numbers by name. */
@@ -139,8 +143,8 @@ export interface Trained {
 
 /** Makes the trained part of a model: adapters, or all weights for rank 0. @throws HeedError for an unknown target. */
 export function trainedPart(given: Model, lora: LoraSettings, seed: number): Trained {
-  const options = loraOptions(lora);
-  const { model, merge, dispose } = baseOf(given, lora);
+  const options = loraOptions(lora, given.config.layers);
+  const { model, merge, dispose } = adapterBase(given, lora);
   const { config, parameters, architecture, folder: base } = model;
   if (!options) {
     return {
@@ -194,7 +198,7 @@ interface Base<M extends Checkpoint> {
  * The weights under adapters: those of the model, or with `baseBits` a copy of them in blocks, where it was loaded in
  * float32. Adapters learn beside the rounded weights, so that they are merged into those.
  */
-export function baseOf<M extends Checkpoint>(given: M, { baseBits }: LoraSettings): Base<M> {
+export function adapterBase<M extends Checkpoint>(given: M, { baseBits }: LoraSettings): Base<M> {
   if (!baseBits) {
     const merge: Base<M>['merge'] = (adapters, options) => mergeLora(given.parameters, adapters, options);
     return { model: given, merge, dispose() {} };

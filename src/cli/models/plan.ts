@@ -73,7 +73,7 @@ const meanings: Record<string, string> = {
   logits: 'logits of the learned tokens, and their gradients; with a teacher, of both models',
   cache: 'keys and values of completions in progress',
   generation: 'reading prompts',
-  saving: 'a copy that adapters are merged into',
+  copy: 'the frozen weights once more, in an order in which writing is fast',
   runtime: 'Node and the engine',
 };
 
