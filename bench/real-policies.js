@@ -108,8 +108,8 @@ async function prepared(rows, folder) {
   const path = smolLm2(folder);
   const names = [...new Set(rows.map(debateOf))].sort();
   const part = async (debates) => {
-    const own = rows.filter((row) => debates.includes(debateOf(row)));
-    const data = own.map(inMessages);
+    const mine = rows.filter((row) => debates.includes(debateOf(row)));
+    const data = mine.map(inMessages);
     const prompts = [...new Map(data.map(({ prompt }) => [JSON.stringify(prompt), { prompt }])).values()];
     const { model } = await trainReward({
       model: path,

@@ -1,10 +1,18 @@
 /** Adapters over weights in 8 or 4 bits. */
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { checkpointOf, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
-import { loadModel, saveModel } from '../../lm/model.ts';
+import { llama } from '../../../test/support/llama.ts';
+import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
+import { loadCheckpoint, loadCheckpointInParts } from '../../lm/checkpoint.ts';
+import { createGenerator } from '../../lm/generate.ts';
+import { inBlocks, loadModel, saveModel } from '../../lm/model.ts';
+import { createTokenScorer } from '../../lm/token-scores.ts';
 import { dequantize, quantize } from '../../nn/blocks.ts';
+import { type DecoderConfig, decoderParameters } from '../../nn/decoder-config.ts';
 import { floatsOf, parameterBytes } from '../../nn/parameter-sink.ts';
+import { createParameters } from '../../nn/parameters.ts';
+import { atOnce } from '../../node.ts';
+import { random } from '../../random.ts';
 import { raft } from '../best-of-n/raft.ts';
 import { distill } from '../distillation/distill.ts';
 import { grpo } from '../policy-gradient/grpo.ts';
@@ -169,4 +177,38 @@ it('trains a process reward model over rounded weights', async () => {
   await take(learner, 1);
   learner.finish()[Symbol.dispose]();
   learner[Symbol.dispose]();
+});
+
+// the weights of fused and transposed tensors, of experts and around convolutions are rounded as all others
+it.each<[string, Partial<DecoderConfig> | string]>([
+  ['GPT-2, from its file', fixtureModel('tiny-gpt2')],
+  ['Qwen 2, from its file', fixtureModel('tiny-qwen2')],
+  ['experts', { experts: { count: 3, perToken: 2, size: 40, normalized: true } }],
+  ['convolutions', { convolution: { layers: [0], length: 3, bias: true } }],
+])('computes with the rounded weights of %s', async (_, which) => {
+  const floats =
+    typeof which === 'string'
+      ? loadCheckpoint(which)
+      : {
+          parameters: createParameters(decoderParameters({ ...llama, ...which }), random(1, 'weights')),
+          config: { ...llama, ...which },
+        };
+  const blocks =
+    typeof which === 'string'
+      ? atOnce(loadCheckpointInParts(which, undefined, 8))
+      : inBlocks({ ...floats, raw: {}, architecture: '' }, 8);
+  const { specs, values } = floats.parameters;
+  for (const { name } of specs) values[name].data.set(floatsOf(blocks.parameters, name));
+  const ids = [1, 5, 9, 3, 2, 8];
+  const [expected, got] = await Promise.all(
+    [floats, blocks].map(async ({ config, parameters }) => {
+      using scorer = createTokenScorer(config, parameters.values);
+      return (await scorer.score(ids)).logprobs;
+    }),
+  );
+  for (const [i, logprob] of expected.entries()) expect(got[i]).toBeCloseTo(logprob, 4);
+  using generator = createGenerator(blocks.config, blocks.parameters.values);
+  const [completion] = await generator.complete([ids], { maxTokens: 3, temperature: 0 });
+  expect(completion.ids.length).toBeGreaterThan(0);
+  for (const { parameters } of [floats, blocks]) parameters[Symbol.dispose]();
 });
