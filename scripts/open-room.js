@@ -10,7 +10,12 @@ const heed = fileURLToPath(new URL('../bin/heed.js', import.meta.url));
 /** Chromium, where the machine's packages put it. */
 export const launchBrowser = () =>
   chromium.launch({
-    executablePath: ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync),
+    executablePath: [
+      '/usr/bin/chromium-headless-shell',
+      '/usr/bin/chromium',
+      '/usr/bin/chromium-browser',
+      '/usr/bin/google-chrome',
+    ].find(existsSync),
     args: ['--no-sandbox'],
   });
 

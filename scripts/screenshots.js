@@ -1,6 +1,6 @@
 /**
  * Pictures of the studio's pages for docs/images: npm run build, then node scripts/screenshots.js [FOLDER] [--all] [--only=PAGE,PAGE]
- * With --all each page dark and as a phone shows it as well, to be looked at.
+ * With --all each page dark and as a phone shows it, light and dark, as well, to be looked at.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -164,10 +164,12 @@ const pages = [
   ['samples', 'runs/ppo-kl-0.05?part=samples'],
   ['clips', 'runs/cartpole-from-clips?part=samples&sample=20'],
 ];
+const phone = { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
 const looks = [
   ['light', { viewport: { width: 1280, height: 720 } }],
   ['dark', { viewport: { width: 1280, height: 720 }, colorScheme: 'dark' }],
-  ['phone', { viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }],
+  ['phone', phone],
+  ...(all ? [['phone-dark', { ...phone, colorScheme: 'dark' }]] : []),
 ];
 
 /** What stays at the bottom of the window would lie in the middle of a picture of the whole page. */
@@ -205,7 +207,12 @@ await judgeSome(database, you);
 const running = fillRuns(join(folder, 'runs'));
 const chat = await openStudioChat('models/reviews-base', { maxTokens: 40 });
 const studio = await startStudio({ database, runs: join(folder, 'runs'), chat });
-const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync);
+const browserPath = [
+  '/usr/bin/chromium-headless-shell',
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+].find(existsSync);
 const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
 mkdirSync(into, { recursive: true });
 try {

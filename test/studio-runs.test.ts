@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createRun, type Run } from '../src/run/index.ts';
+import { eventually } from './support/eventually.ts';
 import { ownFolder } from './support/heed.ts';
 import { barriers, looks, ownBrowser, startStudio } from './support/studio.ts';
 
@@ -289,6 +290,33 @@ it('is usable by everybody: WCAG 2.2 AA by axe, light and dark, wide and on a ph
     await own.context().close();
   }
 });
+
+/** What the page says of a metric's chart: the colors of its runs, and those that its canvas is covered with. */
+const COLORS = `(() => {
+  const chart = document.querySelector('[data-metric="reward/mean"]');
+  const runs = [...chart.querySelectorAll('.reading i')].map((mark) => getComputedStyle(mark).backgroundColor);
+  const canvas = chart.querySelector('canvas');
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const drawn = new Set();
+  for (let i = 0; i < data.length; i += 4)
+    if (data[i + 3] === 255) drawn.add('rgb(' + data.slice(i, i + 3).join(', ') + ')');
+  return { runs, drawn: [...drawn] };
+})()`;
+
+it.each(['light', 'dark'] as const)(
+  'draws each run in a color of its own where the page is %s',
+  async (colorScheme) => {
+    const mine = await open(url, { colorScheme, storageState: await page.context().storageState() });
+    await mine.goto(`${url}/#/runs/live,other`);
+    await mine.locator('[data-metric="reward/mean"] canvas').waitFor();
+    await eventually(async () => {
+      const { runs, drawn } = await mine.evaluate<{ runs: string[]; drawn: string[] }>(COLORS);
+      expect(new Set(runs).size).toBe(2);
+      expect(drawn).toEqual(expect.arrayContaining(runs));
+    });
+    await mine.context().close();
+  },
+);
 
 it('throws nothing while tabs change and charts leave the page', async () => {
   await page.goto(`${url}/#/runs/live`);

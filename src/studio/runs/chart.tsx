@@ -14,18 +14,22 @@ export interface ChartCurve {
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 
-/** A color among the tokens, for the canvas, which knows no `light-dark()`. */
-function tokenColor(name: string): string {
-  const pair = getComputedStyle(document.documentElement)
-    .getPropertyValue(`--${name}`)
-    .match(/#[\da-f]+/gi);
-  return pair?.[dark.matches ? 1 : 0] ?? '#888888';
+/** A color as the page has it now, as rgb(…), for the canvas, which knows no variables. */
+function canvasColor(color: string): string {
+  const probe = document.body.appendChild(document.createElement('i'));
+  probe.style.color = color;
+  const { color: computed } = getComputedStyle(probe);
+  probe.remove();
+  return computed;
 }
+
+/** A color of `canvasColor`, of which only a share covers what is below. */
+const seeThrough = (color: string, share: number) => color.replace(/^rgb\((.*)\)$/, `rgba($1, ${share})`);
 
 /** Names of the colors of lines: they differ for people with color vision deficiencies too. */
 const LINES = 'abcdefgh';
 /** The color of the run at an index. */
-export const colorOf = (i: number): string => tokenColor(LINES[i % LINES.length]);
+export const colorOf = (i: number): string => `var(--${LINES[i % LINES.length]})`;
 
 const HEIGHT = 200;
 
@@ -145,7 +149,7 @@ function options(
   latestProps: () => ChartProps,
 ): uPlot.Options {
   const styles = getComputedStyle(document.documentElement);
-  const [quiet, line] = [tokenColor('muted'), tokenColor('line')];
+  const [quiet, line] = ['var(--muted)', 'var(--line)'].map(canvasColor);
   const font = `12px ${styles.getPropertyValue('--text') || 'sans-serif'}`;
   const axis: uPlot.Axis = {
     stroke: quiet,
@@ -156,10 +160,10 @@ function options(
   const series: uPlot.Series[] = [{}];
   const bands: uPlot.Band[] = [];
   for (const { color, data } of curves) {
-    const stroke = colorOf(color);
-    const faint = `${stroke}77`;
+    const stroke = canvasColor(colorOf(color));
+    const faint = seeThrough(stroke, 0.47);
     const common = { spanGaps: true, points: { show: false } };
-    bands.push({ series: [series.length + 1, series.length], fill: `${stroke}22` });
+    bands.push({ series: [series.length + 1, series.length], fill: seeThrough(stroke, 0.13) });
     series.push({ ...common, stroke: 'transparent', width: 0 }, { ...common, stroke: 'transparent', width: 0 });
     const few = { show: data.step.length <= 2, size: 5 };
     series.push({ ...common, stroke: data.smooth ? faint : stroke, width: 1 });
