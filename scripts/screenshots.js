@@ -1,8 +1,9 @@
 /**
  * Pictures of the studio's pages for docs/images: npm run build, then node scripts/screenshots.js [FOLDER] [--all] [--only=PAGE,PAGE]
- * With --all each page dark and as a phone shows it, light and dark, as well, to be looked at.
+ * With --all each page dark and as a phone shows it, light and dark, as well, to be looked at; and twelve of them in all
+ * four looks in one picture, studio-looks.jpg.
  */
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -175,6 +176,38 @@ const looks = [
 /** What stays at the bottom of the window would lie in the middle of a picture of the whole page. */
 const inWindow = new Set(['label', 'good-bad', 'rank']);
 
+/** Pages that studio-looks.jpg shows. */
+const SHEET = [
+  'label',
+  'rank',
+  'good-bad',
+  'rate',
+  'project',
+  'items',
+  'agreement',
+  'models',
+  'decide',
+  'runs',
+  'run',
+  'chat',
+];
+
+/** A table of pages, each in all looks. */
+async function sheet(browser) {
+  const suffixes = looks.map(([look]) => (look === 'light' ? '' : `-${look}`));
+  const image = (name, suffix) => {
+    const data = readFileSync(join(into, `studio-${name}${suffix}.png`)).toString('base64');
+    return `<img src="data:image/png;base64,${data}" style="width: ${suffix.includes('phone') ? 130 : 340}px">`;
+  };
+  const rows = SHEET.map((name) => `<div>${suffixes.map((suffix) => image(name, suffix)).join('')}</div>`);
+  const page = await browser.newPage({ viewport: { width: 1960, height: 800 } });
+  const style = 'img { height: 192px; object-fit: cover; object-position: top left } div { display: flex; gap: 6px }';
+  await page.setContent(
+    `<style>${style} body { margin: 6px; display: grid; grid-template-columns: 1fr 1fr; gap: 10px; background: #8a8780 }</style>${rows.join('')}`,
+  );
+  await page.screenshot({ path: join(into, 'studio-looks.jpg'), type: 'jpeg', quality: 80, fullPage: true });
+}
+
 const picture = (page, name, look) =>
   page.screenshot({
     fullPage: !inWindow.has(name),
@@ -237,6 +270,7 @@ try {
     }
     await page.context().close();
   }
+  if (all && !only) await sheet(browser);
 } finally {
   await browser.close();
   await studio.close();
