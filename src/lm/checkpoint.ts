@@ -18,7 +18,7 @@ import {
   withoutHead,
 } from '../nn/decoder-config.ts';
 import * as initialize from '../nn/initialize.ts';
-import { createParameterSink, withBlocksOf } from '../nn/parameter-sink.ts';
+import { checkFloats, createParameterSink, withBlocksOf } from '../nn/parameter-sink.ts';
 import { type Arena, createArena, type ParameterSpec } from '../nn/parameters.ts';
 import { atOnce, basename, existsSync, join } from '../node.ts';
 import { layoutOf, readArchitecture, readConfig } from './config.ts';
@@ -176,7 +176,7 @@ export interface SaveOptions {
 /** What is written of a model. */
 export type Saved = Pick<Checkpoint, 'config'> & {
   raw?: Record<string, unknown>;
-  parameters: Pick<Arena, 'specs' | 'values'>;
+  parameters: Pick<Arena, 'specs' | 'values' | 'blocks'>;
 };
 
 /**
@@ -220,6 +220,7 @@ export function saveCheckpoint(
 }
 
 function checkParameters(specs: readonly ParameterSpec[], parameters: Saved['parameters']): void {
+  checkFloats(parameters);
   const hint =
     'Make them with decoderParameters(config); a classifier has "score.weight" in place of "lm_head.weight".';
   for (const { name, shape } of specs) {

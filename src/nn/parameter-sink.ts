@@ -1,5 +1,6 @@
 /** Where the numbers of a checkpoint go: into float32, or, for a frozen base of adapters, into blocks of 8 or 4 bits. */
 import { Value } from '../engine/value.ts';
+import { HeedError } from '../error.ts';
 import { blockNames, blockShapes, dequantize, type QuantizedWeight, quantizeRows } from './blocks.ts';
 import { type DecoderConfig, layerLinears, layerName } from './decoder-config.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';
@@ -117,6 +118,14 @@ export function floatsOf({ values, blocks }: Pick<Arena, 'values' | 'blocks'>, n
   const { numbers, scales } = blockNames(name);
   const data = values[numbers].data as unknown as Uint8Array;
   return dequantize({ bits: blocks.bits, shape, data, scales: values[scales].data });
+}
+
+/** @throws HeedError where weights are in blocks: no file of another program's has them so. */
+export function checkFloats({ blocks }: Pick<Arena, 'blocks'>): void {
+  if (!blocks) return;
+  throw new HeedError(`The model's weights are in ${blocks.bits} bits, and such a model is not saved.`, {
+    hint: 'Load it without baseBits; or train adapters with lora, whose result is saved in float32.',
+  });
 }
 
 /** The values of weights in blocks. They do not change. */

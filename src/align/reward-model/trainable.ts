@@ -1,4 +1,5 @@
 /** The trained part of a reward model: all its weights, or adapters and the head. */
+import { keptAtOnce } from '../../disposables.ts';
 import type { SaveOptions } from '../../lm/checkpoint.ts';
 import { SCORE } from '../../lm/layout.ts';
 import { saveAdapter } from '../../lm/lora.ts';
@@ -7,7 +8,7 @@ import { createLora, frozenBeside, loraLinear, mergedParameters } from '../../nn
 import type { Arena } from '../../nn/parameters.ts';
 import { random } from '../../random.ts';
 import type { Weights } from '../training/policy.ts';
-import { adapterBase, checkTrainable, type LoraSettings, loraOptions } from '../training/trainable.ts';
+import { adapterBase, type LoraSettings } from '../training/trainable.ts';
 import { type Calibrated, type RewardModel, saveRewardModel, whileCalibrated, writeCalibration } from './model.ts';
 
 /** The trained part of a reward model, and how to save it. */
@@ -37,27 +38,28 @@ export interface TrainedReward {
 
 /** Makes the trained part of a reward model: adapters and the head, or all weights if `lora.rank` is 0. */
 export function trainedReward(given: RewardModel, lora: LoraSettings, seed: number): TrainedReward {
-  const options = loraOptions(lora, given.config.layers);
-  const { model, merge, dispose } = adapterBase(given, lora);
-  const { config, parameters } = model;
-  if (!options) {
+  const under = adapterBase(given, lora);
+  if (!under) {
+    const { parameters } = given;
     return {
-      model,
+      model: given,
       parameters,
       weights: parameters.values,
       frozen: {},
       linear: undefined,
       save: (folder, calibrated, options) =>
-        whileCalibrated(model, calibrated, (whole) => saveRewardModel(folder, whole, options)),
+        whileCalibrated(given, calibrated, (whole) => saveRewardModel(folder, whole, options)),
       merge() {},
       [Symbol.dispose]() {},
     };
   }
-  checkTrainable(options, parameters);
+  const { model, options, merge } = under;
+  const { config, parameters } = model;
   const head = parameters.values[SCORE];
   const begin = (data: Float32Array) => data.set(head.data);
   const further = [{ name: SCORE, shape: head.shape, initialize: begin }];
-  const adapters = createLora(config, options, parameters.values, random(seed, 'adapters'), further);
+  const draws = random(seed, 'adapters');
+  const adapters = keptAtOnce(under, () => createLora(config, options, parameters.values, draws, further));
   const frozen = frozenBeside(adapters, parameters.values);
   return {
     model,
@@ -79,10 +81,10 @@ export function trainedReward(given: RewardModel, lora: LoraSettings, seed: numb
         saveAdapter(folder, { config, architecture, options, parameters: adapters, base });
       });
     },
-    merge: () => merge(adapters, options),
+    merge: () => merge(adapters),
     [Symbol.dispose]() {
       adapters[Symbol.dispose]();
-      dispose();
+      under[Symbol.dispose]();
     },
   };
 }

@@ -5,6 +5,7 @@ import { llama } from '../../../test/support/llama.ts';
 import { checkpointOf, fixtureModel, ownData, plain, smallModel, take } from '../../../test/support/training.ts';
 import { loadCheckpoint, loadCheckpointInParts } from '../../lm/checkpoint.ts';
 import { createGenerator } from '../../lm/generate.ts';
+import { saveGguf } from '../../lm/gguf/save.ts';
 import { inBlocks, loadModel, saveModel } from '../../lm/model.ts';
 import { createTokenScorer } from '../../lm/token-scores.ts';
 import { dequantize, quantize } from '../../nn/blocks.ts';
@@ -50,7 +51,9 @@ describe.each([8, 4] as const)('%i bits', (bits) => {
       floats.parameters.values['model.norm.weight'].data,
     );
     expect(await blocks.generate('red', { maxTokens: 4 })).toEqual(expect.any(String));
-    expect(() => saveModel(join(folder, 'never'), blocks)).toThrow(/down_proj|proj.weight/);
+    const refusal = `The model's weights are in ${bits} bits, and such a model is not saved.`;
+    expect(() => saveModel(join(folder, 'never'), blocks)).toThrow(refusal);
+    expect(() => saveGguf(join(folder, 'never.gguf'), blocks, { dtype: 'F32', name: 'never' })).toThrow(refusal);
   });
 
   it('learns beside the rounded weights, by name or in memory, and merges into those', async () => {
@@ -144,6 +147,19 @@ describe.each([8, 4] as const)('%i bits', (bits) => {
     expect(good).toBeGreaterThan(bad);
     one[Symbol.dispose]();
   });
+});
+
+it('goes by how a model was loaded', async () => {
+  const loaded = await loadModel(model, { baseBits: 8 });
+  const input = { ...settings, model: loaded, data: written };
+  const wrong = (lora: object) => expect(async () => sft({ ...input, lora })).rejects;
+  await wrong({}).toThrow(/freezes the weights, but no adapters are trained/);
+  await wrong({ rank: 2, baseBits: 4 }).toThrow(/is 4, but the model was loaded in 8 bits/);
+  const { model: trained } = await sft({ ...input, lora: { rank: 2 } });
+  expect(trained).toBe(loaded);
+  expect(trained.config.baseBits).toBeUndefined();
+  saveModel(join(folder, 'widened'), trained);
+  trained[Symbol.dispose]();
 });
 
 it.each<[string, object, object, RegExp]>([

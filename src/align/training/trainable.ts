@@ -1,13 +1,14 @@
 /** The trained part of a model: all its weights, or low-rank adapters over frozen weights (Hu et al. 2021). */
 
 import { z } from 'zod';
+import { keptAtOnce } from '../../disposables.ts';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import type { Checkpoint, SaveOptions } from '../../lm/checkpoint.ts';
 import { type LoraAdapter, saveAdapter } from '../../lm/lora.ts';
 import { inBlocks, type Model, saveModel } from '../../lm/model.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
-import { decoderParameters } from '../../nn/decoder-config.ts';
+import { type DecoderConfig, decoderParameters, layerLinears } from '../../nn/decoder-config.ts';
 import { createLora, frozenBeside, type LoraOptions, loraLinear, mergedParameters, mergeLora } from '../../nn/lora.ts';
 import { withBlocksOf } from '../../nn/parameter-sink.ts';
 import { type Arena, createArena, type ParameterSpec } from '../../nn/parameters.ts';
@@ -143,24 +144,24 @@ export interface Trained {
 
 /** Makes the trained part of a model: adapters, or all weights for rank 0. @throws HeedError for an unknown target. */
 export function trainedPart(given: Model, lora: LoraSettings, seed: number): Trained {
-  const options = loraOptions(lora, given.config.layers);
-  const { model, merge, dispose } = adapterBase(given, lora);
-  const { config, parameters, architecture, folder: base } = model;
-  if (!options) {
+  const under = adapterBase(given, lora);
+  if (!under) {
+    const { parameters } = given;
     return {
-      model,
+      model: given,
       parameters,
       weights: parameters.values,
       frozen: {},
       adapters: undefined,
       linear: undefined,
-      save: (folder, options) => saveModel(folder, model, options),
-      merge: () => model,
+      save: (folder, options) => saveModel(folder, given, options),
+      merge: () => given,
       [Symbol.dispose]() {},
     };
   }
-  checkTrainable(options, parameters);
-  const adapters = createLora(config, options, parameters.values, random(seed, 'adapters'));
+  const { model, options, merge } = under;
+  const { config, parameters, architecture, folder: base } = model;
+  const adapters = keptAtOnce(under, () => createLora(config, options, parameters.values, random(seed, 'adapters')));
   return {
     model,
     parameters: adapters,
@@ -174,45 +175,61 @@ export function trainedPart(given: Model, lora: LoraSettings, seed: number): Tra
     },
     adapter: () => ({ config, architecture, options, parameters: copyOf(adapters), base }),
     merge() {
-      merge(adapters, options);
+      merge(adapters);
       return given;
     },
     [Symbol.dispose]() {
       adapters[Symbol.dispose]();
-      dispose();
+      under[Symbol.dispose]();
     },
   };
 }
 
 /** The weights under adapters. */
-interface Base<M extends Checkpoint> {
+interface AdapterBase<M extends Checkpoint> extends Disposable {
   /** The model that computes. */
   model: M;
+  /** The adapters. */
+  options: LoraOptions;
   /** Merges adapters into the weights of the model that was given, which are float32 from then on. */
-  merge(adapters: Arena, options: LoraOptions): void;
+  merge(adapters: Arena): void;
   /** Frees the weights in blocks that were made here. */
-  dispose(): void;
+  [Symbol.dispose](): void;
 }
 
 /**
  * The weights under adapters: those of the model, or with `baseBits` a copy of them in blocks, where it was loaded in
- * float32. Adapters learn beside the rounded weights, so that they are merged into those.
+ * float32. Adapters learn beside the rounded weights, so that they are merged into those. Undefined for rank 0.
+ *
+ * @throws HeedError where the options conflict with each other, or with how the model was loaded.
  */
-export function adapterBase<M extends Checkpoint>(given: M, { baseBits }: LoraSettings): Base<M> {
-  if (!baseBits) {
-    const merge: Base<M>['merge'] = (adapters, options) => mergeLora(given.parameters, adapters, options);
-    return { model: given, merge, dispose() {} };
+export function adapterBase<M extends Checkpoint>(given: M, settings: LoraSettings): AdapterBase<M> | undefined {
+  const loaded = given.config.baseBits;
+  const { baseBits = loaded } = settings;
+  if (loaded && baseBits !== loaded) {
+    throw new HeedError(`--lora.base-bits is ${baseBits}, but the model was loaded in ${loaded} bits.`, {
+      hint: 'Load it without baseBits.',
+    });
   }
-  if (given.config.baseBits)
-    return { model: given, merge: (adapters, options) => widen(given, adapters, options), dispose() {} };
+  const options = loraOptions({ ...settings, baseBits }, given.config.layers);
+  if (!options) return undefined;
+  if (!baseBits) {
+    const merge = (adapters: Arena) => mergeLora(given.parameters, adapters, options);
+    return { model: given, options, merge, [Symbol.dispose]() {} };
+  }
+  checkTrainable(options, given.config);
+  if (loaded) {
+    return { model: given, options, merge: (adapters) => widen(given, adapters, options), [Symbol.dispose]() {} };
+  }
   const model = inBlocks(given, baseBits);
   return {
     model,
-    merge(adapters, options) {
+    options,
+    merge(adapters) {
       const merged = mergedParameters(model.parameters, adapters, options);
       for (const { name } of merged.specs) given.parameters.values[name].data.set(merged.values[name].data);
     },
-    dispose: model.parameters[Symbol.dispose],
+    [Symbol.dispose]: model.parameters[Symbol.dispose],
   };
 }
 
@@ -230,8 +247,8 @@ function widen(model: Checkpoint, adapters: Arena, options: LoraOptions): void {
 }
 
 /** @throws HeedError where a weight in blocks should be trained whole. */
-export function checkTrainable({ whole = [] }: LoraOptions, { blocks }: Arena): void {
-  const frozen = whole.find((end) => blocks?.specs.some(({ name }) => name.endsWith(`.${end}.weight`)));
+function checkTrainable({ whole = [] }: LoraOptions, config: DecoderConfig): void {
+  const frozen = whole.find((end) => layerLinears(config).some(({ name }) => `.${name}`.endsWith(`.${end}`)));
   if (frozen === undefined) return;
   throw new HeedError(`lora.whole has "${frozen}", which lora.baseBits freezes.`, {
     hint: 'Leave out one of the two.',

@@ -69,6 +69,7 @@ export const peerNames: Readonly<Record<string, readonly string[]>> = {
   'gradient-clipping': ['max-gradient-norm'],
   'early-stopping-patience': ['patience'],
   // sizes
+  batch: ['rows'],
   'batch-size': ['batch', 'rows', 'ppo.minibatch'],
   'train-batch-size': ['batch', 'rows'],
   'generation-batch-size': ['batch'],

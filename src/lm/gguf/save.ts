@@ -5,6 +5,7 @@
 import { HeedError } from '../../error.ts';
 import { type DecoderConfig, decoderParameters, EMBEDDING, HEAD } from '../../nn/decoder-config.ts';
 import { loraTargets } from '../../nn/lora.ts';
+import { checkFloats } from '../../nn/parameter-sink.ts';
 import type { Arena } from '../../nn/parameters.ts';
 import { rotaryTables } from '../../nn/rotary-tables.ts';
 import { isDeepStrictEqual } from '../../node.ts';
@@ -125,6 +126,7 @@ const FILE_TYPES: Record<GgufDtype, number> = { F32: 0, F16: 1, Q4_0: 2, Q4_1: 3
  */
 export function saveGguf(path: string, model: ModelToWrite, { dtype, name }: { dtype: GgufDtype; name: string }): void {
   const { parameters, tokenizer, ends } = model;
+  checkFloats(parameters);
   if (parameters.values[SCORE]) {
     throw new HeedError('GGUF holds language models, and this model is a classifier: its head gives scores.', {
       hint: 'Export it with --format safetensors.',
