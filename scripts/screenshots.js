@@ -205,7 +205,7 @@ async function sheet(browser) {
   await page.setContent(
     `<style>${style} body { margin: 6px; display: grid; grid-template-columns: 1fr 1fr; gap: 10px; background: #8a8780 }</style>${rows.join('')}`,
   );
-  await page.screenshot({ path: join(into, 'studio-looks.jpg'), type: 'jpeg', quality: 80, fullPage: true });
+  await page.screenshot({ path: join(into, 'studio-looks.jpg'), type: 'jpeg', quality: 60, fullPage: true });
 }
 
 const picture = (page, name, look) =>
