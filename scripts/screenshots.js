@@ -1,9 +1,9 @@
 /**
  * Pictures of the studio's pages for docs/images: npm run build, then node scripts/screenshots.js [FOLDER] [--all] [--only=PAGE,PAGE]
  * With --all each page dark and as a phone shows it, light and dark, as well, to be looked at; and twelve of them in all
- * four looks in one picture, studio-looks.jpg.
+ * four looks in one picture, studio-looks.webp.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
@@ -173,10 +173,14 @@ const looks = [
   ...(all ? [['phone-dark', { ...phone, colorScheme: 'dark' }]] : []),
 ];
 
+/** Whether a page of the docs shows this one. */
+const isInDocs = (name, look) =>
+  look === 'light' ? !['projects', 'new-project'].includes(name) : look === 'phone' && name === 'label';
+
 /** What stays at the bottom of the window would lie in the middle of a picture of the whole page. */
 const inWindow = new Set(['label', 'good-bad', 'rank']);
 
-/** Pages that studio-looks.jpg shows. */
+/** Pages that studio-looks.webp shows. */
 const SHEET = [
   'label',
   'rank',
@@ -205,7 +209,16 @@ async function sheet(browser) {
   await page.setContent(
     `<style>${style} body { margin: 6px; display: grid; grid-template-columns: 1fr 1fr; gap: 10px; background: #8a8780 }</style>${rows.join('')}`,
   );
-  await page.screenshot({ path: join(into, 'studio-looks.jpg'), type: 'jpeg', quality: 60, fullPage: true });
+  const png = (await page.screenshot({ fullPage: true })).toString('base64');
+  const webp = await page.evaluate(async (png) => {
+    const image = new Image();
+    image.src = `data:image/png;base64,${png}`;
+    await image.decode();
+    const canvas = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height });
+    canvas.getContext('2d').drawImage(image, 0, 0);
+    return canvas.toDataURL('image/webp', 0.6).split(',')[1];
+  }, png);
+  writeFileSync(join(into, 'studio-looks.webp'), webp, 'base64');
 }
 
 const picture = (page, name, look) =>
@@ -254,7 +267,7 @@ try {
     await page.goto(`${studio.url}/#token=${token}`);
     await page.getByRole('heading', { level: 1 }).waitFor();
     for (const [name, path] of pages.filter(
-      ([name]) => (all || look === 'light' || name === 'label') && (only?.includes(name) ?? true),
+      ([name]) => (all || isInDocs(name, look)) && (only?.includes(name) ?? true),
     )) {
       await page.goto(`${studio.url}/#/${path}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
