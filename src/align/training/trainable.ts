@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { keptAtOnce } from '../../disposables.ts';
+import { device } from '../../engine/device.ts';
 import type { Value } from '../../engine/value.ts';
 import { HeedError } from '../../error.ts';
 import type { Checkpoint, SaveOptions } from '../../lm/checkpoint.ts';
@@ -67,9 +68,15 @@ export function loraOptions(lora: LoraSettings, count: number): LoraOptions | un
   };
 }
 
-/** @throws HeedError where weights would be frozen in few bits that are trained, or read as they are. */
+/** @throws HeedError where weights would be frozen in few bits that are trained, or read as they are, or not on the CPU. */
 export function checkBaseBits({ baseBits, rank = 0, dora }: LoraSettings): void {
-  if (!baseBits || (rank > 0 && !dora)) return;
+  if (!baseBits) return;
+  if (device() !== 'cpu') {
+    throw new HeedError(`--lora.base-bits runs only on the CPU, but the device is ${device()}.`, {
+      hint: 'Leave it out, or use --device cpu.',
+    });
+  }
+  if (rank > 0 && !dora) return;
   const why = rank === 0 ? 'no adapters are trained' : 'DoRA reads them as they are';
   throw new HeedError(`--lora.base-bits ${baseBits} freezes the weights, but ${why}.`, {
     hint: rank === 0 ? 'Set --lora.rank, such as 16, too.' : 'Leave out one of the two.',
