@@ -9,7 +9,6 @@
 import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { sft } from '../dist/align/index.js';
 import { mul, neg, sum } from '../dist/engine/index.js';
 import { resolvePrecision } from '../dist/engine/precision.js';
@@ -35,6 +34,7 @@ import { random } from '../dist/random.js';
 import { bandwidth, products, stepOf } from './decode-limits.js';
 import { median } from './figures.js';
 import { peakRssMb, runJob, shapeOf, shapes } from './job.js';
+import { readSets } from './real-data.js';
 
 /** Bytes copied to a device and from it since then. */
 function since(before) {
@@ -62,11 +62,9 @@ const jobs = {
     return { seconds, grownRssMb: peakRssMb() - before / 1e6 };
   },
 
-  /** --model GGUF --data UKP [--bits 8|4] → the held-out loss of LoRA, which learned arguments for one side each. */
-  async adapted({ model, data, bits, steps = 40 }) {
-    const text = readFileSync(data);
-    const lines = (data.endsWith('.gz') ? gunzipSync(text) : text).toString().trim().split('\n');
-    const rows = lines.map((line) => JSON.parse(line)).map(({ prompt, chosen }) => ({ prompt, completion: chosen }));
+  /** --model GGUF [--bits 8|4] → the held-out loss of LoRA, which learned the chosen arguments of HEED_UKP. */
+  async adapted({ model, bits, steps = 40 }) {
+    const rows = readSets().ukp.map(({ prompt, chosen }) => ({ prompt, completion: chosen }));
     const order = random(0, 'rows').shuffle(Int32Array.from(rows.keys()));
     const some = Array.from(order, (i) => rows[i]);
     const lora = { rank: 16, ...(bits && { baseBits: bits }) };
@@ -337,6 +335,6 @@ const weightFiles = (folder) =>
     .map((name) => join(folder, name));
 
 await runJob(jobs, {
-  texts: ['precision', 'shape', 'model', 'data', 'out', 'packed', 'padded'],
+  texts: ['precision', 'shape', 'model', 'out', 'packed', 'padded'],
   wholes: ['batch', 'bits', 'lora', 'new', 'prompt', 'steps'],
 });

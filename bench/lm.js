@@ -216,7 +216,7 @@ function* baseBits() {
   }
   let exact;
   for (const bits of [undefined, 8, 4]) {
-    const figures = ours('adapted', '--model', model, '--data', data, ...(bits ? ['--bits', bits] : []));
+    const figures = ours('adapted', '--model', model, ...(bits ? ['--bits', bits] : []));
     exact ??= figures.loss;
     yield {
       name: `SmolLM2, LoRA of rank 16 on arguments, held-out loss, ${bits ? `${bits} bits` : 'float32'}`,

@@ -3,10 +3,9 @@
  * With --all each page dark and as a phone shows it, light and dark, as well, to be looked at; and twelve of them in all
  * four looks in one picture, studio-looks.webp.
  */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
 import { openStudioChat } from '../dist/cli/people/studio-model.js';
 import {
   addItems,
@@ -19,6 +18,7 @@ import {
   recordJudgment,
   startStudio,
 } from '../dist/feedback/index.js';
+import { launchBrowser } from './open-room.js';
 import { fillRuns } from './screenshot-runs.js';
 
 const all = process.argv.includes('--all');
@@ -253,13 +253,7 @@ await judgeSome(database, you);
 const running = fillRuns(join(folder, 'runs'));
 const chat = await openStudioChat('models/reviews-base', { maxTokens: 40 });
 const studio = await startStudio({ database, runs: join(folder, 'runs'), chat });
-const browserPath = [
-  '/usr/bin/chromium-headless-shell',
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-].find(existsSync);
-const browser = await chromium.launch({ executablePath: browserPath, args: ['--no-sandbox'] });
+const browser = await launchBrowser();
 mkdirSync(into, { recursive: true });
 try {
   for (const [look, options] of looks) {

@@ -291,6 +291,12 @@ export const layerLinears = (config: DecoderConfig, layer?: number): LayerLinear
   ...feedForwardLinears(config, layer),
 ];
 
+/** The linear maps of all layers, by their full names. */
+export const namedLinears = (config: DecoderConfig): (LayerLinear & { layer: number })[] =>
+  Array.from({ length: config.layers }, (_, layer) =>
+    layerLinears(config, layer).map((linear) => ({ ...linear, layer, name: `${layerName(layer)}.${linear.name}` })),
+  ).flat();
+
 /** The linear maps around the attention, or around the convolution. */
 function mixingLinears(config: DecoderConfig, layer: number | undefined): LayerLinear[] {
   const { hiddenSize: d, headSize, heads, keyValueHeads, bias, convolution } = config;

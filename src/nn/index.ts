@@ -1,3 +1,5 @@
+export type { Bits } from '../engine/dtype.ts';
+export { type QuantizedWeight, quantize, quantizedProduct } from './blocks.ts';
 export { type CnnOptions, type ConvolutionLayer, cnn, imageCnn, natureCnn } from './cnn.ts';
 export {
   type Attend,

@@ -20,8 +20,7 @@ import {
   EMBEDDING,
   HEAD,
   type LayerLinear,
-  layerLinears,
-  layerName,
+  namedLinears,
 } from './decoder-config.ts';
 import { type Initialize, normal, zeros } from './initialize.ts';
 import { allSpecs, floatsOf } from './parameter-sink.ts';
@@ -113,12 +112,9 @@ function scaling({ alpha, alphaPattern, rankStabilized }: LoraOptions, name: str
 export function loraTargets(config: DecoderConfig, options: LoraOptions): LoraTarget[] {
   const { targets, layers, rankPattern = {}, alphaPattern = {} } = options;
   const { vocabularySize, hiddenSize } = config;
-  const inLayers = Array.from({ length: config.layers }, (_, layer) =>
-    layerLinears(config, layer).map((linear) => ({ ...linear, layer, name: `${layerName(layer)}.${linear.name}` })),
-  ).flat();
   const all: (LayerLinear & { layer?: number })[] = [
     { name: moduleOf(EMBEDDING), shape: [hiddenSize, vocabularySize], bias: false },
-    ...inLayers,
+    ...namedLinears(config),
     { name: moduleOf(HEAD), shape: [vocabularySize, hiddenSize], bias: false },
   ];
   const known = (pattern: string) => all.some(({ name }) => matches(pattern, name));
@@ -160,7 +156,8 @@ export function loraTargets(config: DecoderConfig, options: LoraOptions): LoraTa
 /**
  * The parameters that are trained whole.
  *
- * @throws HeedError where the model has none of such a name, or its output layer is its embedding.
+ * @throws HeedError where the model has none of such a name, its weight is in blocks, or its output layer is its
+ * embedding.
  */
 function wholeParameters(config: DecoderConfig, { whole = [] }: LoraOptions): ParameterSpec[] {
   if (whole.length === 0) return [];
@@ -170,6 +167,11 @@ function wholeParameters(config: DecoderConfig, { whole = [] }: LoraOptions): Pa
     if (config.tied && (matches(pattern, 'lm_head') || found.some(({ name }) => name === EMBEDDING))) {
       throw new HeedError(`"${pattern}" cannot be trained whole: this model's output layer is its embedding`, {
         hint: 'adapt its linear layers alone, or train all weights',
+      });
+    }
+    if (config.baseBits && namedLinears(config).some(({ name }) => matches(pattern, name))) {
+      throw new HeedError(`lora.whole has "${pattern}", which lora.baseBits freezes.`, {
+        hint: 'Leave out one of the two.',
       });
     }
     if (found.length > 0) return found;

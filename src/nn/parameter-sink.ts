@@ -2,7 +2,7 @@
 import { Value } from '../engine/value.ts';
 import { HeedError } from '../error.ts';
 import { blockNames, blockShapes, dequantize, type QuantizedWeight, quantizeRows } from './blocks.ts';
-import { type DecoderConfig, layerLinears, layerName } from './decoder-config.ts';
+import { type DecoderConfig, namedLinears } from './decoder-config.ts';
 import { type Arena, createArena, type ParameterSpec } from './parameters.ts';
 
 /** Takes the numbers of parameters, one after another. */
@@ -72,11 +72,7 @@ const AT_ONCE = 1 << 20;
 
 /** The weights of all linear layers. */
 const linearWeights = (config: DecoderConfig): ReadonlySet<string> =>
-  new Set(
-    Array.from({ length: config.layers }, (_, layer) =>
-      layerLinears(config, layer).map(({ name }) => `${layerName(layer)}.${name}.weight`),
-    ).flat(),
-  );
+  new Set(namedLinears(config).map(({ name }) => `${name}.weight`));
 
 function emptyBlocks(shape: readonly [number, number], bits: QuantizedWeight['bits']) {
   const shapes = blockShapes(shape, bits);

@@ -171,6 +171,12 @@ it.each<[string, object, object, RegExp]>([
     {},
     /"down_proj", which lora\.baseBits freezes/,
   ],
+  [
+    'such a weight by its whole name',
+    { ...lora(8), whole: 'model.layers.0.mlp.down_proj' },
+    {},
+    /which lora\.baseBits freezes/,
+  ],
   ['another number', { rank: 2, baseBits: 5 as 4 }, {}, /lora\.baseBits/],
   ['bfloat16', lora(8), { precision: 'bf16' as const }, /bf16 does not go with/],
 ])('refuses %s', async (_, lora, more, message) => {

@@ -9,7 +9,7 @@ import type { Checkpoint, SaveOptions } from '../../lm/checkpoint.ts';
 import { type LoraAdapter, saveAdapter } from '../../lm/lora.ts';
 import { inBlocks, type Model, saveModel } from '../../lm/model.ts';
 import { type Linear, weightedLinear } from '../../nn/decoder.ts';
-import { type DecoderConfig, decoderParameters, layerLinears } from '../../nn/decoder-config.ts';
+import { decoderParameters } from '../../nn/decoder-config.ts';
 import { createLora, frozenBeside, type LoraOptions, loraLinear, mergedParameters, mergeLora } from '../../nn/lora.ts';
 import { withBlocksOf } from '../../nn/parameter-sink.ts';
 import { type Arena, createArena, type ParameterSpec } from '../../nn/parameters.ts';
@@ -50,7 +50,11 @@ export const loraSchema = z.object({
 /** Options of LoRA adapters. */
 export type LoraSettings = z.input<typeof loraSchema>;
 
-/** The adapters that options ask for, of a model of so many layers; undefined for rank 0. @throws HeedError as below. */
+/**
+ * The adapters that options ask for, of a model of so many layers; undefined for rank 0.
+ *
+ * @throws HeedError where they conflict, or name a layer that the model lacks.
+ */
 export function loraOptions(lora: LoraSettings, count: number): LoraOptions | undefined {
   checkBaseBits(lora);
   const { rank = 0, alpha = 2 * rank, targets, rankStabilized, layers, ranks, alphas, dora, whole } = lora;
@@ -224,7 +228,6 @@ export function adapterBase<M extends Checkpoint>(given: M, settings: LoraSettin
     const merge = (adapters: Arena) => mergeLora(given.parameters, adapters, options);
     return { model: given, options, merge, [Symbol.dispose]() {} };
   }
-  checkTrainable(options, given.config);
   if (loaded) {
     return { model: given, options, merge: (adapters) => widen(given, adapters, options), [Symbol.dispose]() {} };
   }
@@ -233,12 +236,15 @@ export function adapterBase<M extends Checkpoint>(given: M, settings: LoraSettin
     model,
     options,
     merge(adapters) {
-      const merged = mergedParameters(model.parameters, adapters, options);
-      for (const { name } of merged.specs) given.parameters.values[name].data.set(merged.values[name].data);
+      copyInto(given.parameters, mergedParameters(model.parameters, adapters, options));
     },
     [Symbol.dispose]: model.parameters[Symbol.dispose],
   };
 }
+
+const copyInto = ({ values: into }: Arena, { specs, values }: Pick<Arena, 'specs' | 'values'>): void => {
+  for (const { name } of specs) into[name].data.set(values[name].data);
+};
 
 /** Gives a model whose weights are in blocks float32 ones, with adapters merged in. */
 function widen(model: Checkpoint, adapters: Arena, options: LoraOptions): void {
@@ -247,17 +253,8 @@ function widen(model: Checkpoint, adapters: Arena, options: LoraOptions): void {
   const order = new Map(decoderParameters(config).map(({ name }, i) => [name, i]));
   const placeOf = ({ name }: ParameterSpec) => order.get(name) ?? order.size;
   const parameters = createArena(merged.specs.toSorted((a, b) => placeOf(a) - placeOf(b)));
-  for (const { name } of merged.specs) parameters.values[name].data.set(merged.values[name].data);
+  copyInto(parameters, merged);
   const { baseBits: _, ...wide } = config;
   Object.assign(model, { parameters, config: wide });
   old[Symbol.dispose]();
-}
-
-/** @throws HeedError where a weight in blocks should be trained whole. */
-function checkTrainable({ whole = [] }: LoraOptions, config: DecoderConfig): void {
-  const frozen = whole.find((end) => layerLinears(config).some(({ name }) => `.${name}`.endsWith(`.${end}`)));
-  if (frozen === undefined) return;
-  throw new HeedError(`lora.whole has "${frozen}", which lora.baseBits freezes.`, {
-    hint: 'Leave out one of the two.',
-  });
 }
